@@ -1,0 +1,220 @@
+"""The wiring: builds everything once from a configuration, for the daemon and the commands alike.
+
+A configuration is built completely before anything is swapped, so an invalid one changes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from exporter.backends.backend import Backend
+from exporter.backends.direct import build_direct, supported_remedies
+from exporter.fleet import Fleet
+from exporter.ledger.gateway import Ledger
+from exporter.model.component import Component
+from exporter.model.errors import LedgerUnavailableError
+from exporter.model.report import Report
+from exporter.policy.load import check_against, load_policies
+from exporter.policy.policy import Policy
+from exporter.remediate import OnClosed, Remediator
+from exporter.settings.load import Configuration
+from exporter.transport import Transport
+from exporter.verification import Verifier
+
+Wake = Callable[[str, frozenset[Component]], None]
+
+
+def utc_now() -> datetime:
+    """The wall clock, aware UTC."""
+    return datetime.now(UTC)
+
+
+def owner_name() -> str:
+    """Who holds a lease: host, process, and a part that no restart repeats."""
+    return f"{socket.gethostname()}:{os.getpid()}:{os.urandom(3).hex()}"
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """What one configuration gives: the targets' backends and the policies over them."""
+
+    configuration: Configuration
+    backends: dict[str, Backend]
+    policies: tuple[Policy, ...]
+
+
+def check_policies(configuration: Configuration) -> tuple[Policy, ...]:
+    """Load the policies and check them against the targets. ConfigurationError lists all problems."""
+    policies = load_policies(
+        configuration.policy_patterns,
+        limits=tuple(limit.window for limit in configuration.settings.limits),
+        base=configuration.base,
+    )
+    check_against(policies, configuration.targets, supported(configuration))
+    return policies
+
+
+def supported(configuration: Configuration) -> dict[str, frozenset[str]]:
+    """The remedies of each target, by target name."""
+    return {target.name: supported_remedies() for target in configuration.targets}
+
+
+class Engine:
+    """Everything that is built, and the few things that are done with it from outside."""
+
+    def __init__(  # noqa: PLR0913 - the one place that knows all collaborators
+        self,
+        *,
+        built: Built,
+        transport: Transport,
+        fleet: Fleet,
+        ledger: Ledger | None,
+        remediator: Remediator | None,
+        owner: str,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._built = built
+        self._transport = transport
+        self.fleet = fleet
+        self._ledger = ledger
+        self._remediator = remediator
+        self.owner = owner
+        self.now = now
+
+    @property
+    def configuration(self) -> Configuration:
+        """The configuration in force."""
+        return self._built.configuration
+
+    @property
+    def backends(self) -> dict[str, Backend]:
+        """The backends in force, by target name."""
+        return self._built.backends
+
+    @property
+    def policies(self) -> tuple[Policy, ...]:
+        """The policies in force, in file order."""
+        return self._built.policies
+
+    @property
+    def ledger(self) -> Ledger:
+        """The ledger; LedgerUnavailableError when this engine was opened without one."""
+        if self._ledger is None:
+            msg = "this command works without a ledger"
+            raise LedgerUnavailableError(msg)
+        return self._ledger
+
+    @property
+    def remediator(self) -> Remediator:
+        """The remediator; LedgerUnavailableError when there is no ledger to write to."""
+        if self._remediator is None:
+            msg = "no action without a ledger"
+            raise LedgerUnavailableError(msg)
+        return self._remediator
+
+    async def read(self, name: str, components: frozenset[Component]) -> Report:
+        """Probe these components of a target now and merge what they saw."""
+        backend = self.backends[name]
+        readings = await backend.probe(components & backend.target.intervals.keys())
+        return self.fleet.merge(backend.target, readings, now=self.now())
+
+    def rebuild(self, configuration: Configuration) -> Built:
+        """Build another configuration beside this one. ConfigurationError changes nothing."""
+        return build(configuration, self._transport)
+
+    def swap(self, built: Built) -> None:
+        """Put a built configuration in force. Running rounds and operations keep theirs."""
+        for name in self.backends.keys() - built.backends.keys():
+            self.fleet.forget(name)
+        self._built = built
+
+
+def build(configuration: Configuration, transport: Transport) -> Built:
+    """Build the backends and load the policies of a configuration."""
+    policies = check_policies(configuration)
+    settings = configuration.settings
+    backends = {
+        target.name: build_direct(settings, target_settings, target, transport)
+        for target_settings, target in zip(settings.targets, configuration.targets, strict=True)
+    }
+    return Built(configuration, backends, policies)
+
+
+@asynccontextmanager
+async def open_engine(
+    configuration: Configuration,
+    *,
+    with_ledger: bool = True,
+    ledger_required: bool = True,
+    wake: Wake | None = None,
+    on_closed: OnClosed = lambda _operation, _request: None,
+    on_ledger_failure: Callable[[], None] = lambda: None,
+    now: Callable[[], datetime] = utc_now,
+) -> AsyncIterator[Engine]:
+    """Open everything, and close it in reverse.
+
+    Without ``wake`` (a command, no schedule) a reading that is asked for is taken at once. With
+    ``ledger_required`` false an unavailable ledger is tried again later instead of raising.
+    """
+    async with AsyncExitStack() as stack:
+        transport = await stack.enter_async_context(Transport())
+        built = build(configuration, transport)
+        fleet = Fleet()
+        ledger: Ledger | None = None
+        if with_ledger:
+            ledger = await Ledger.open(
+                configuration.storage_url,
+                on_failure=on_ledger_failure,
+                required=ledger_required,
+            )
+            stack.push_async_callback(ledger.close)
+        reader = _Reader()
+        verifier = Verifier(fleet=fleet, now=now, wake=wake or reader.wake)
+        owner = owner_name()
+        remediator = None
+        if ledger is not None:
+            remediator = Remediator(
+                ledger=ledger,
+                fleet=fleet,
+                verifier=verifier,
+                owner=owner,
+                now=now,
+                on_closed=on_closed,
+            )
+        engine = Engine(
+            built=built,
+            transport=transport,
+            fleet=fleet,
+            ledger=ledger,
+            remediator=remediator,
+            owner=owner,
+            now=now,
+        )
+        reader.engine = engine
+        stack.push_async_callback(reader.close)
+        yield engine
+
+
+class _Reader:
+    """Takes readings that are asked for while no schedule runs."""
+
+    def __init__(self) -> None:
+        self.engine: Engine | None = None
+        self._tasks: set[asyncio.Task[Report]] = set()
+
+    def wake(self, name: str, components: frozenset[Component]) -> None:
+        if self.engine is not None:
+            task = asyncio.ensure_future(self.engine.read(name, components))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def close(self) -> None:
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)

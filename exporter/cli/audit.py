@@ -1,0 +1,123 @@
+"""``restate-medic audit``: what was done, by whom, why, and how it ended."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from exporter.cli.options import AsJson, ConfigFile
+from exporter.cli.output import OUTCOME_STYLE, Exit, fail, friendly, out, print_json, when
+from exporter.ledger.gateway import Ledger
+from exporter.model.operation import Operation
+from exporter.settings.load import load
+from exporter.wire.operation import operation_json
+
+app = typer.Typer(help="Look at the ledger of operations.", no_args_is_help=True)
+
+
+@app.command("list")
+@friendly
+def list_(  # noqa: PLR0913 - one option a filter
+    *,
+    target: Annotated[str | None, typer.Option(help="Only this target.")] = None,
+    policy: Annotated[str | None, typer.Option(help="Only this policy.")] = None,
+    remedy: Annotated[str | None, typer.Option(help="Only this remedy.")] = None,
+    outcome: Annotated[str | None, typer.Option(help="Only this outcome.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most this many.")] = 50,
+    config_file: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """List operations, newest first."""
+
+    async def read() -> tuple[Operation, ...]:
+        async with _ledger(config_file) as ledger:
+            return await ledger.operations(
+                target=target, policy=policy, remedy=remedy, outcome=outcome, limit=limit
+            )
+
+    operations = asyncio.run(read())
+    if as_json:
+        print_json([operation_json(operation) for operation in operations])
+        return
+    if not operations:
+        out.print("no operations")
+        return
+    table = Table(box=None, pad_edge=False)
+    for heading in ("operation", "when", "target", "remedy", "by"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("outcome", no_wrap=True)
+    table.add_column("what", overflow="fold")
+    for o in operations:
+        style = OUTCOME_STYLE.get(o.outcome, "red") if o.outcome else "cyan"
+        table.add_row(
+            o.id,
+            when(o.created_at),
+            escape(o.target),
+            o.remedy,
+            escape(o.actor),
+            f"[{style}]{o.outcome or o.phase}[/]",
+            escape(o.error or o.summary),
+        )
+    out.print(table)
+
+
+@app.command("show")
+@friendly
+def show(
+    operation: Annotated[str, typer.Argument(help="The operation's id, or how it begins.")],
+    *,
+    config_file: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show one operation with everything the ledger knows: who, why, before, after, each step."""
+    found, entries = asyncio.run(_one(operation, config_file))
+    if as_json:
+        print_json({**operation_json(found), "entries": entries})
+        return
+    for name, value in operation_json(found).items():
+        if value not in (None, "", [], {}):
+            out.print(f"[bold]{name:>15}[/]  {escape(_text(value))}")
+    out.print()
+    table = Table(box=None, pad_edge=False)
+    for heading in ("entry", "when", "kind"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("what", overflow="fold")
+    for entry in entries:
+        table.add_row(str(entry["seq"]), entry["at"], entry["kind"], escape(_text(entry["body"])))
+    out.print(table)
+
+
+async def _one(name: str, config_file: Path | None) -> tuple[Operation, list[dict[str, Any]]]:
+    async with _ledger(config_file) as ledger:
+        found = await ledger.operation(name)
+        if found is None:
+            fail(f"there is no operation {name!r}: see audit list", Exit.UNHEALTHY)
+        entries = [
+            {"seq": e.seq, "at": when(e.at), "kind": str(e.kind), "body": e.body, "hash": e.hash}
+            for e in await ledger.entries(found.id)
+        ]
+        return found, entries
+
+
+@asynccontextmanager
+async def _ledger(config_file: Path | None) -> AsyncIterator[Ledger]:
+    ledger = await Ledger.open(load(config_file).storage_url)
+    try:
+        yield ledger
+    finally:
+        await ledger.close()
+
+
+def _text(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{k}={_text(v)}" for k, v in value.items())
+    if isinstance(value, list):
+        return ", ".join(_text(v) for v in value) or "none"
+    return str(value)

@@ -1,0 +1,173 @@
+"""``restate-medic doctor``: read every component once and say how it is."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from exporter.app import Engine, open_engine
+from exporter.cli.options import AsJson, ConfigFile
+from exporter.cli.output import STYLE, Exit, friendly, out, print_json
+from exporter.model.component import Component, Status
+from exporter.model.derive import derive
+from exporter.model.findings import Findings
+from exporter.model.report import Reading, Report
+from exporter.settings.load import Configuration, load
+from exporter.wire.doctor import doctor_answer
+
+
+@friendly
+def doctor(
+    target: Annotated[
+        str | None, typer.Argument(help="Which target; all of them by default.", show_default=False)
+    ] = None,
+    *,
+    config_file: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Read every component of a target once, change nothing, and say how each is.
+
+    Exit 0 when all are ok, 1 when one is not, 3 when neither ingress nor admin could be reached.
+    """
+    configuration = load(config_file)
+    names = configuration.choose_all(target)
+    if as_json:
+        names = [configuration.choose(target)]
+    findings, reports = asyncio.run(_read(configuration, names))
+    now = datetime.now(UTC)
+    if as_json:
+        print_json(doctor_answer(reports[names[0]], now=now).as_json())
+    else:
+        for name in names:
+            _print(reports[name], findings[name])
+    raise typer.Exit(int(_worst(list(findings.values()))))
+
+
+async def _read(
+    configuration: Configuration, names: list[str]
+) -> tuple[dict[str, Findings], dict[str, Report]]:
+    async with open_engine(configuration, with_ledger=False) as engine:
+        reports = dict(
+            zip(names, await asyncio.gather(*(_one(engine, n) for n in names)), strict=True)
+        )
+        now = engine.now()
+        found = {n: derive(reports[n], engine.backends[n].target, now=now) for n in names}
+        return found, reports
+
+
+async def _one(engine: Engine, name: str) -> Report:
+    return await engine.read(name, frozenset(Component))
+
+
+def _worst(findings: list[Findings]) -> Exit:
+    def down(f: Findings) -> bool:
+        both = (Component.INGRESS, Component.ADMIN)
+        return all(f.components[c].status is Status.UNREACHABLE for c in both)
+
+    if any(down(f) for f in findings):
+        return Exit.UNREACHABLE
+    fine = all(
+        state.status in {Status.OK, Status.OFF} for f in findings for state in f.components.values()
+    )
+    return Exit.FINE if fine else Exit.UNHEALTHY
+
+
+def _print(report: Report, findings: Findings) -> None:
+    table = Table(title=f"target {report.target}", title_justify="left", box=None, pad_edge=False)
+    for heading in ("component", "status", "latency"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("what it saw")
+    for component in findings.target.intervals:
+        reading = report.readings.get(component)
+        state = findings.components[component]
+        style = STYLE[state.status]
+        latency = "" if state.latency_seconds is None else f"{state.latency_seconds * 1000:.0f} ms"
+        table.add_row(
+            str(component),
+            f"[{style}]{state.status}[/]",
+            latency,
+            escape(_saw(component, reading, findings)),
+        )
+    out.print(table)
+    out.print()
+
+
+def _saw(component: Component, reading: Reading | None, findings: Findings) -> str:
+    if reading is None:
+        return "not read"
+    if reading.status is not Status.OK:
+        return f"{reading.reason}: {reading.error}"
+    values = findings.values
+    match component:
+        case Component.INGRESS:
+            unexposed = values.get("services.unexposed") or []
+            return f"does not list {_names(unexposed)}" if unexposed else "answers"
+        case Component.ADMIN:
+            return f"Restate {values['admin.version']}"
+        case Component.DEPLOYMENTS:
+            return _deployments(findings)
+        case Component.SERVICES:
+            missing = values["services.missing"]
+            text = f"{len(values['services.registered'])} registered"
+            return f"{text}; missing {_names(missing)}" if missing else text
+        case Component.INVOCATIONS:
+            return _invocations(findings)
+        case Component.DRIFT:
+            return _drift(findings)
+
+
+def _deployments(findings: Findings) -> str:
+    facts = findings.deployments or ()
+    counts: dict[str, int] = {}
+    for fact in facts:
+        counts[fact.state] = counts.get(fact.state, 0) + 1
+    parts = [f"{count} {state}" for state, count in sorted(counts.items())]
+    unregistered = findings.values.get("workers.unregistered") or []
+    if unregistered:
+        parts.append(f"not registered: {_names(unregistered)}")
+    return ", ".join(parts) or "none registered"
+
+
+def _invocations(findings: Findings) -> str:
+    scan = findings.invocations
+    if scan is None:
+        return ""
+    counts: dict[str, int] = {}
+    for group in scan.groups:
+        if group.active:
+            counts[group.status] = counts.get(group.status, 0) + group.count
+    parts = [f"{count} {status}" for status, count in sorted(counts.items())]
+    for name in ("retrying", "zombies", "journal_mismatch"):
+        if findings.values[f"invocations.{name}"]:
+            parts.append(f"{findings.values[f'invocations.{name}']} {name.replace('_', ' ')}")
+    if scan.recent_failures:
+        parts.append(f"{len(scan.recent_failures)} recent failures")
+    return ", ".join(parts) or "nothing in progress"
+
+
+def _drift(findings: Findings) -> str:
+    drift = findings.drift
+    parts: list[str] = []
+    for w in findings.workers:
+        if w.reachable != "yes":
+            parts.append(f"{w.url} {'is dead' if w.reachable == 'no' else 'is unknown'}: {w.error}")
+    if drift is not None:
+        for what, names in (
+            ("not registered", drift.added),
+            ("registered, not offered", drift.dropped),
+            ("changed", drift.changed),
+            ("type changed", drift.type_changed),
+        ):
+            if names:
+                parts.append(f"{what}: {_names(list(names))}")
+    return "; ".join(parts) or "workers offer what is registered"
+
+
+def _names(names: list[str]) -> str:
+    shown = ", ".join(names[:5])
+    return shown if len(names) <= 5 else f"{shown} and {len(names) - 5} more"  # noqa: PLR2004 - fits a line

@@ -1,0 +1,130 @@
+"""What every command that writes has in common: show the plan, ask, carry out, tell the outcome."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import typer
+from rich.markup import escape
+
+from exporter.app import Engine, open_engine
+from exporter.cli.output import OUTCOME_STYLE, Exit, err, fail, out, print_json
+from exporter.model.component import Component
+from exporter.model.errors import RefusedError
+from exporter.model.operation import Operation, Outcome, Plan, Request
+from exporter.remediate import preview
+from exporter.settings.load import load
+from exporter.verification import Verification
+from exporter.wire.operation import operation_json, plan_json
+
+_GOOD = frozenset({Outcome.VERIFIED, Outcome.NOTHING_TO_DO})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """What a person asked for, and how."""
+
+    config_file: Path | None
+    target: str | None
+    remedy: str
+    arguments: Mapping[str, Any]
+    reason: str
+    allow: frozenset[str]
+    dry_run: bool
+    yes: bool
+    as_json: bool
+
+
+def operate(ask: Ask) -> None:
+    """Carry out one remedy as a person's operation: same preflight, lock and ledger as a policy's."""
+    asyncio.run(_operate(ask))
+
+
+async def _operate(ask: Ask) -> None:
+    configuration = load(ask.config_file)
+    name = configuration.choose(ask.target)
+    async with open_engine(configuration, with_ledger=not ask.dry_run) as engine:
+        request = Request(
+            target=name,
+            remedy=ask.remedy,
+            arguments=ask.arguments,
+            source="cli",
+            actor=getpass.getuser(),
+            reason=ask.reason,
+            allow=ask.allow,
+        )
+        backend = engine.backends[name]
+        with _spinner("reading the target ...", ask):
+            await engine.read(name, frozenset(Component))
+        if ask.dry_run or not ask.yes:
+            try:
+                plan = await preview(request, backend, fleet=engine.fleet, now=engine.now)
+            except RefusedError as error:
+                _refused(error, ask)
+            _show_plan(plan, ask)
+            if ask.dry_run:
+                return
+            _confirm(ask)
+        await _carry_out(engine, request, ask)
+
+
+async def _carry_out(engine: Engine, request: Request, ask: Ask) -> None:
+    try:
+        with _spinner(f"{request.remedy} ...", ask):
+            operation = await engine.remediator.perform(
+                request, engine.backends[request.target], Verification()
+            )
+    except RefusedError as error:
+        _refused(error, ask)
+    _show_outcome(operation, ask)
+    if operation.outcome not in _GOOD:
+        raise typer.Exit(int(Exit.UNHEALTHY))
+
+
+def _show_plan(plan: Plan, ask: Ask) -> None:
+    if ask.as_json:
+        if ask.dry_run:
+            print_json(plan_json(plan))
+        return
+    out.print(f"[bold]{escape(plan.summary)}[/]")
+    for step in plan.steps:
+        out.print(f"  • {escape(step)}")
+    for name in plan.allowed:
+        out.print(f"  [yellow]allowed by you:[/] {escape(name)}")
+
+
+def _confirm(ask: Ask) -> None:
+    if ask.as_json:
+        fail("--json does not ask: add --yes to act, or --dry-run to see the plan", Exit.USAGE)
+    if not typer.confirm("Do this now?", default=False, err=True):
+        fail("nothing was done", Exit.UNHEALTHY)
+
+
+def _refused(error: RefusedError, ask: Ask) -> NoReturn:
+    if ask.as_json:
+        print_json({"refused": error.reason, "message": str(error), "data": error.data})
+        raise typer.Exit(int(Exit.UNHEALTHY))
+    hint = f"\nIf you are sure: --allow {error.override}" if error.override else ""
+    fail(f"refused ({error.reason}): {error}{hint}", Exit.UNHEALTHY)
+
+
+def _show_outcome(operation: Operation, ask: Ask) -> None:
+    if ask.as_json:
+        print_json(operation_json(operation))
+        return
+    outcome = operation.outcome or Outcome.INDETERMINATE
+    style = OUTCOME_STYLE.get(outcome, "red")
+    out.print(f"[{style}]{outcome}[/]  {operation.id}")
+    if operation.error:
+        out.print(escape(operation.error))
+
+
+def _spinner(text: str, ask: Ask) -> AbstractContextManager[object]:
+    """Progress for a person at a terminal; nothing when programs read the output."""
+    return nullcontext() if ask.as_json else err.status(text)

@@ -1,0 +1,97 @@
+"""How commands speak to people and programs: exit codes, errors, JSON, times, colours."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import datetime
+from enum import IntEnum
+from functools import wraps
+from typing import Any, NoReturn, ParamSpec, TypeVar
+
+import typer
+from rich.console import Console
+
+from exporter.model.component import Reason, Status
+from exporter.model.errors import (
+    CallFailedError,
+    ConfigurationError,
+    LedgerUnavailableError,
+    MedicError,
+)
+from exporter.model.operation import Outcome
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+out = Console(highlight=False, soft_wrap=False)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+class Exit(IntEnum):
+    """The documented exit codes."""
+
+    FINE = 0
+    UNHEALTHY = 1
+    USAGE = 2
+    UNREACHABLE = 3
+
+
+STYLE = {
+    Status.OK: "green",
+    Status.DEGRADED: "yellow",
+    Status.UNREACHABLE: "red",
+    Status.UNKNOWN: "magenta",
+    Status.OFF: "dim",
+}
+OUTCOME_STYLE = {
+    Outcome.VERIFIED: "green",
+    Outcome.NOTHING_TO_DO: "green",
+    Outcome.OBSERVED: "cyan",
+    Outcome.PARTIAL: "yellow",
+    Outcome.UNVERIFIED: "yellow",
+    Outcome.REFUSED: "yellow",
+}
+
+
+def fail(message: str, code: Exit) -> NoReturn:
+    """Say what is wrong on stderr and leave with the code."""
+    for line in message.splitlines():
+        err.print(line, markup=False)
+    raise typer.Exit(int(code))
+
+
+def print_json(data: Any) -> None:
+    """Write JSON for programs: plain, on stdout, whatever the terminal."""
+    typer.echo(json.dumps(data, indent=2, ensure_ascii=False, default=str))
+
+
+def exit_code_of(error: MedicError) -> Exit:
+    """The exit code that belongs to an error."""
+    match error:
+        case ConfigurationError():
+            return Exit.USAGE
+        case CallFailedError() if error.reason is Reason.UNAUTHORIZED:
+            return Exit.UNHEALTHY
+        case CallFailedError() | LedgerUnavailableError():
+            return Exit.UNREACHABLE
+        case _:
+            return Exit.UNHEALTHY
+
+
+def friendly(command: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Turn the errors we raise on purpose into one clear message and the right exit code."""
+
+    @wraps(command)
+    def run(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        try:
+            return command(*args, **kwargs)
+        except MedicError as error:
+            fail(str(error), exit_code_of(error))
+
+    return run
+
+
+def when(moment: datetime | None) -> str:
+    """A moment as people read it: UTC to the second."""
+    return "" if moment is None else moment.strftime("%Y-%m-%d %H:%M:%SZ")

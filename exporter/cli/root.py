@@ -1,0 +1,42 @@
+"""The command tree, and the options every command shares."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from exporter import __version__
+from exporter.cli import audit, cleanup, doctor, policy, redeploy, run
+
+app = typer.Typer(
+    name="restate-medic",
+    help="Watches Restate, and repairs what a policy allows it to repair.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(value: bool) -> None:  # noqa: FBT001 - typer calls it so
+    if value:
+        typer.echo(f"restate-medic {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    del version
+
+
+app.command("run")(run.run)
+app.command("doctor")(doctor.doctor)
+app.command("redeploy")(redeploy.redeploy)
+app.command("cleanup")(cleanup.cleanup)
+app.add_typer(policy.app, name="policy")
+app.add_typer(audit.app, name="audit")

@@ -1,0 +1,58 @@
+"""``restate-medic run``: the daemon in the foreground."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from exporter.app import check_policies
+from exporter.cli.options import ConfigFile
+from exporter.cli.output import friendly
+from exporter.daemon import run_daemon
+from exporter.log import LogFormat, configure_logging
+from exporter.settings.load import Configuration, load
+
+
+@friendly
+def run(
+    *,
+    config_file: ConfigFile = None,
+    listen_address: Annotated[
+        str | None,
+        typer.Option(
+            "--web.listen-address",
+            help="host:port to serve on (127.0.0.1:9970).",
+            show_default=False,
+        ),
+    ] = None,
+    max_mode: Annotated[
+        str | None,
+        typer.Option(
+            help="Lower every policy to this mode: off, observe or enforce.", show_default=False
+        ),
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--config.check", help="Check configuration and policies, then exit.")
+    ] = False,
+    log_format: Annotated[
+        LogFormat, typer.Option("--log.format", help="json, pretty, or auto: pretty on a terminal.")
+    ] = "auto",
+) -> None:
+    """Watch every target on a schedule, serve /metrics, and heal what policies allow.
+
+    SIGHUP reloads the configuration; SIGTERM and Ctrl-C let a running operation finish, then exit.
+    """
+    flags = {"web_listen_address": listen_address, "max_mode": max_mode}
+
+    def configure() -> Configuration:
+        return load(config_file, flags={k: v for k, v in flags.items() if v is not None})
+
+    configuration = configure()
+    if check:
+        checked = check_policies(configuration)
+        typer.echo(f"ok: {len(configuration.targets)} targets, {len(checked)} policies")
+        return
+    configure_logging(configuration.settings.log_level, log_format=log_format)
+    raise typer.Exit(asyncio.run(run_daemon(configure)))

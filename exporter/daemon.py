@@ -1,0 +1,304 @@
+"""The daemon: engine, schedule, web server and signals, started in order and stopped in reverse."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
+from datetime import datetime
+from typing import Any
+
+import structlog
+
+from exporter import __version__
+from exporter.app import Built, Engine, open_engine
+from exporter.guard import LEASE
+from exporter.metrics.exposition import Exposition, new_registry
+from exporter.metrics.instruments import Instruments
+from exporter.model.component import Component
+from exporter.model.decision import Decision, Subject
+from exporter.model.errors import ConfigurationError, LedgerUnavailableError, MedicError
+from exporter.model.operation import Operation, Outcome, Request
+from exporter.round import Rounds, Watched
+from exporter.scheduler import Schedule
+from exporter.settings.load import Configuration
+from exporter.web.app import build_web
+from exporter.web.server import WebServer, listen
+from exporter.web.status import (
+    ReloadResult,
+    StandingDecision,
+    TargetStatus,
+    WebStatus,
+    follow,
+)
+
+_SWEEP_SECONDS = 1.0
+_LOOK_FOR_CHANGES_SECONDS = 10.0
+_LEFT_BEHIND_SECONDS = 10.0
+_log = structlog.get_logger(__name__)
+
+
+async def run_daemon(configure: Callable[[], Configuration]) -> int:
+    """Run until SIGTERM or SIGINT; returns the exit code.
+
+    ConfigurationError when what ``configure`` loads cannot be used, ListenError when the address
+    is taken: nothing was started then.
+    """
+    configuration = configure()
+    sock = listen(configuration.settings.web_listen_address)
+    async with AsyncExitStack() as stack:
+        stack.callback(sock.close)
+        daemon = Daemon(configure)
+        engine = await stack.enter_async_context(
+            open_engine(
+                configuration,
+                ledger_required=False,
+                wake=daemon.wake,
+                on_closed=daemon.operation_closed,
+                on_ledger_failure=daemon.instruments.ledger_failed,
+            )
+        )
+        daemon.take(engine)
+        stack.push_async_callback(daemon.stop)
+        web = WebServer(
+            build_web(exposition=daemon.exposition, status=daemon.status, reload=daemon.reload),
+            sock,
+        )
+        await web.start()
+        stack.push_async_callback(web.stop)
+        _log.info("web.listening", url=web.url)
+        daemon.start()
+        stopped = asyncio.ensure_future(daemon.stopped.wait())
+        stack.callback(stopped.cancel)
+        await asyncio.wait(
+            {stopped, asyncio.ensure_future(web.wait())}, return_when=asyncio.FIRST_COMPLETED
+        )
+        await daemon.drain()
+    return 0
+
+
+class Daemon:
+    """Holds what runs: the schedule over the engine, its metrics, and the periodic chores."""
+
+    def __init__(self, configure: Callable[[], Configuration]) -> None:
+        self._configure = configure
+        self.stopped = asyncio.Event()
+        registry = new_registry()
+        self.exposition = Exposition(registry=registry)
+        self.instruments = Instruments(
+            registry=registry, exposition=self.exposition, version=__version__
+        )
+        self._schedule = Schedule(
+            self._run_round,
+            on_lag=self.instruments.round_lag,
+            on_skipped=self.instruments.round_skipped,
+        )
+        self._engine: Engine | None = None
+        self._rounds: Rounds | None = None
+        self._decisions: dict[str, dict[Subject, StandingDecision]] = {}
+        self._ready = False
+        self._chores: list[asyncio.Task[None]] = []
+        self._reloading = asyncio.Lock()
+        self._fingerprint = ""
+
+    @property
+    def engine(self) -> Engine:
+        """The engine, once taken."""
+        if self._engine is None:
+            msg = "the daemon has no engine yet"
+            raise RuntimeError(msg)
+        return self._engine
+
+    def take(self, engine: Engine) -> None:
+        """Take the engine over; nothing runs yet."""
+        self._engine = engine
+        self._rounds = Rounds(
+            fleet=engine.fleet,
+            ledger=engine.ledger,
+            remediator=engine.remediator,
+            instruments=self.instruments,
+            now=engine.now,
+            on_decided=self._decided,
+        )
+        self._fingerprint = engine.configuration.fingerprint()
+        self._show_configuration()
+        self.instruments.config_reloaded(ok=True, at=engine.now())
+
+    def start(self) -> None:
+        """Start the schedule and the chores, and listen to signals."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stopped.set)
+        loop.add_signal_handler(signal.SIGHUP, self._reload_soon)
+        self._schedule.start()
+        self._schedule.set_targets(self.engine.configuration.targets)
+        self._chores = [
+            asyncio.ensure_future(self._every(_SWEEP_SECONDS, self._sweep)),
+            asyncio.ensure_future(self._every(_LEFT_BEHIND_SECONDS, self._look_after_left_behind)),
+            asyncio.ensure_future(
+                self._every(_LOOK_FOR_CHANGES_SECONDS, self._reload_when_changed)
+            ),
+        ]
+
+    async def drain(self) -> None:
+        """Start nothing more, and let running operations finish for a bounded time."""
+        if self._rounds is not None:
+            self._rounds.accepting = False
+        seconds = self.engine.configuration.settings.drain_timeout.total_seconds()
+        _log.info("daemon.stopping", running=sorted(self.engine.remediator.busy))
+        await self.engine.remediator.drain(seconds)
+
+    async def stop(self) -> None:
+        """Stop the chores and the schedule."""
+        for chore in self._chores:
+            chore.cancel()
+        await asyncio.gather(*self._chores, return_exceptions=True)
+        await self._schedule.stop()
+
+    def wake(self, target: str, components: frozenset[Component]) -> None:
+        """Read these components of a target as soon as possible."""
+        self._schedule.wake(target, components)
+
+    def operation_closed(self, operation: Operation, request: Request | None) -> None:
+        """Count an operation that ended, and how long the heal took."""
+        now = self.engine.now()
+        self.instruments.operation_finished(operation, now=now)
+        healed = operation.outcome in {Outcome.VERIFIED, Outcome.PARTIAL}
+        if healed and operation.policy and request and request.true_since and operation.finished_at:
+            seconds = (operation.finished_at - request.true_since).total_seconds()
+            self.instruments.heal_seconds(operation.policy.name, seconds)
+
+    def status(self) -> WebStatus:
+        """What the web side shows now."""
+        now = self.engine.now()
+        targets = self.engine.configuration.targets
+        waiting = tuple(t.name for t in targets if not self._reported(t.name))
+        self._ready = self._ready or not waiting
+        return WebStatus(
+            now=now,
+            ready=self._ready,
+            targets=tuple(TargetStatus(t, self.engine.fleet.report(t.name)) for t in targets),
+            decisions=tuple(
+                standing
+                for t in targets
+                for standing in self._decisions.get(t.name, {}).values()
+            ),
+            waiting_for=() if self._ready else waiting,
+        )
+
+    async def reload(self) -> ReloadResult:
+        """Build the whole configuration again and swap it in; an invalid one changes nothing."""
+        async with self._reloading:
+            now = self.engine.now()
+            try:
+                built = await asyncio.to_thread(self._build)
+            except ConfigurationError as error:
+                self.instruments.config_reloaded(ok=False, at=now)
+                _log.error("config.reload_failed", problems=error.problems)  # noqa: TRY400 - no traceback for a person's mistake
+                return ReloadResult(tuple(error.problems))
+            self._tell_what_needs_a_restart(built.configuration)
+            self._swap(built)
+            self.instruments.config_reloaded(ok=True, at=now)
+            _log.info(
+                "config.reloaded", targets=len(built.backends), policies=len(built.policies)
+            )
+            return ReloadResult()
+
+    def _build(self) -> Built:
+        return self.engine.rebuild(self._configure())
+
+    def _swap(self, built: Built) -> None:
+        before = {t.name: t for t in self.engine.configuration.targets}
+        after = {t.name: t for t in built.configuration.targets}
+        self.engine.swap(built)
+        for name in before.keys() - after.keys():
+            self._decisions.pop(name, None)
+            if self._rounds is not None:
+                self._rounds.forget(name)
+        self._show_configuration()
+        self._schedule.set_targets(after.values())
+
+    def _show_configuration(self) -> None:
+        most = self.engine.configuration.settings.max_mode
+        modes = {p.name: min(p.mode, most, key=lambda m: m.rank) for p in self.engine.policies}
+        self.instruments.configure(
+            self.engine.configuration.targets, modes, now=self.engine.now()
+        )
+
+    def _tell_what_needs_a_restart(self, new: Configuration) -> None:
+        old = self.engine.configuration
+        if old.storage_url != new.storage_url:
+            _log.warning("config.needs_restart", key="storage")
+        if old.settings.web_listen_address != new.settings.web_listen_address:
+            _log.warning("config.needs_restart", key="web_listen_address")
+
+    def _reload_soon(self) -> None:
+        self._chores.append(asyncio.ensure_future(self._reload_logged()))
+
+    async def _reload_logged(self) -> None:
+        await self.reload()
+
+    async def _reload_when_changed(self) -> None:
+        seen = await asyncio.to_thread(self.engine.configuration.fingerprint)
+        if seen != self._fingerprint:
+            self._fingerprint = seen
+            await self.reload()
+
+    async def _run_round(self, name: str, components: frozenset[Component], woken: bool) -> None:  # noqa: FBT001 - the schedule calls it
+        backend = self.engine.backends.get(name)
+        if backend is None or self._rounds is None:
+            return
+        due = components if woken else backend.due_now(components)
+        watched = Watched(backend, self.engine.policies, self.engine.configuration.settings.max_mode)
+        await self._rounds.run(watched, due)
+        self.instruments.operations_in_flight(len(self.engine.ledger.standing.open))
+
+    def _decided(self, name: str, decisions: tuple[Decision, ...], at: datetime) -> None:
+        self._decisions[name] = follow(self._decisions.get(name, {}), decisions, at)
+
+    def _reported(self, name: str) -> bool:
+        backend = self.engine.backends[name]
+        readings = self.engine.fleet.report(name).readings
+        return all(component in readings for component in backend.target.intervals)
+
+    async def _sweep(self) -> None:
+        self.instruments.sweep(self.engine.now())
+
+    async def _look_after_left_behind(self) -> None:
+        """Close what crashed before its last write, and verify what crashed after it."""
+        ledger, now = self.engine.ledger, self.engine.now()
+        try:
+            for operation in await ledger.sweep(now):
+                _log.warning("operation.interrupted", operation=operation.id)
+                self.operation_closed(operation, None)
+            owner = self.engine.owner
+            for operation in await ledger.take_over(owner=owner, lease=LEASE, now=now):
+                await self._verify_left_behind(operation)
+        except LedgerUnavailableError as error:
+            _log.warning("ledger.unavailable", error=str(error))
+
+    async def _verify_left_behind(self, operation: Operation) -> None:
+        backend = self.engine.backends.get(operation.target)
+        if backend is not None:
+            _log.info("operation.taken_over", operation=operation.id)
+            self.engine.remediator.resume(operation, backend)
+            return
+        closed = await self.engine.ledger.finish(
+            operation.id,
+            Outcome.UNVERIFIED,
+            owner=self.engine.owner,
+            now=self.engine.now(),
+            error="its target is no longer configured, so nothing could be verified",
+        )
+        self.operation_closed(closed, None)
+
+    async def _every(self, seconds: float, chore: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        while True:
+            try:
+                await chore()
+            except MedicError as error:
+                _log.warning("chore.failed", chore=chore.__name__, error=str(error))
+            except Exception:
+                _log.exception("chore.crashed", chore=chore.__name__)
+            await asyncio.sleep(seconds)

@@ -1,0 +1,87 @@
+"""The invocations: one grouped scan, and lists of what it shows to exist.
+
+The questions are asked one after the other: together they would be several scans at once.
+"""
+
+from __future__ import annotations
+
+import time
+
+from exporter.doctor.probe import ProbeContext
+from exporter.model.views import (
+    COMPLETED,
+    FailedRun,
+    InvocationGroup,
+    InvocationItem,
+    InvocationsView,
+)
+from exporter.restate_api import JOURNAL_MISMATCH, Listed, RestateApi, Retrying
+
+_FAILURE = "failure"
+_SHARED = "Shared"
+
+
+async def probe(context: ProbeContext) -> InvocationsView:
+    """Scan, unless somebody else's scan that begins only now will do."""
+    return await context.scans.run(lambda: _scan(context.api))
+
+
+async def _scan(api: RestateApi) -> InvocationsView:
+    ask, began = api.invocations, time.perf_counter()
+    scan = await ask.scan()
+    # Right after the scan: what was registered and pinned in between must not look like a zombie.
+    known = frozenset(d.id for d in (await api.admin.deployments()).items)
+    active = [group for group in scan.groups if group.active]
+    failed = [g for g in scan.groups if g.status == COMPLETED and g.result == _FAILURE]
+    recent = await ask.recent_failures() if failed else ()
+    runs: Listed[FailedRun] = Listed()
+    if any(g.service_type == "workflow" for g in failed):
+        runs = await ask.failed_runs(
+            shared_handlers=await _shared_handlers(api),
+            siblings=any(g.service_type == "workflow" for g in active),
+        )
+    paused: Listed[InvocationItem] = Listed()
+    if any(g.status == "paused" for g in active):
+        paused = await ask.paused()
+    retrying = await ask.retrying() if active else Retrying()
+    zombies = await _zombies(api, active, known, paused.items)
+    return InvocationsView(
+        groups=scan.groups,
+        recent_failures=recent,
+        known_deployments=known,
+        failed_runs=runs.items,
+        failed_runs_complete=runs.complete,
+        paused=paused.items,
+        retrying=retrying.listed.items,
+        zombies=zombies.items,
+        items_complete=paused.complete and retrying.listed.complete and zombies.complete,
+        retrying_count=retrying.count,
+        journal_mismatch_count=retrying.journal_mismatches
+        + sum(item.error_code == JOURNAL_MISMATCH for item in paused.items),
+        failures_24h=scan.failures_24h,
+        scan_seconds=time.perf_counter() - began,
+    )
+
+
+async def _shared_handlers(api: RestateApi) -> dict[str, list[str]]:
+    services = await api.admin.services()
+    return {
+        service.name: [h.name for h in service.shape.handlers if h.type == _SHARED]
+        for service in services.items
+        if service.shape.type == "workflow"
+    }
+
+
+async def _zombies(
+    api: RestateApi,
+    active: list[InvocationGroup],
+    known: frozenset[str],
+    paused: tuple[InvocationItem, ...],
+) -> Listed[InvocationItem]:
+    """Non-completed work pinned to a deployment that is gone; what is paused tells why."""
+    gone = {g.deployment_id for g in active if g.deployment_id is not None} - known
+    if not gone:
+        return Listed()
+    listed = await api.invocations.pinned_to(gone)
+    why = {item.id: item for item in paused}
+    return Listed(tuple(why.get(item.id, item) for item in listed.items), listed.complete)

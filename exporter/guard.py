@@ -1,0 +1,73 @@
+"""What stands between a remedy and a write: a committed ledger entry under a lease that is ours."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+import structlog
+
+from exporter.model.errors import MedicError
+from exporter.model.operation import ItemOutcome, Phase
+
+if TYPE_CHECKING:
+    from exporter.ledger.gateway import Ledger
+
+LEASE = timedelta(seconds=60)
+_RENEW_SECONDS = 15.0
+_log = structlog.get_logger(__name__)
+
+
+class LeaseGuard:
+    """Commits an entry before each write (rules 1 and 3); counts the writes it let through."""
+
+    def __init__(
+        self, operation_id: str, *, ledger: Ledger, owner: str, now: Callable[[], datetime]
+    ) -> None:
+        self._operation_id = operation_id
+        self._ledger = ledger
+        self._owner = owner
+        self._now = now
+        self.writes = 0
+
+    async def before_write(self, step: str) -> None:
+        """Let one write through. LeaseLostError or LedgerUnavailableError: do not write."""
+        await self._ledger.advance(
+            self._operation_id,
+            Phase.ACTING,
+            owner=self._owner,
+            lease=LEASE,
+            now=self._now(),
+            detail=step,
+        )
+        self.writes += 1
+
+    async def item_done(self, outcome: ItemOutcome) -> None:
+        """Record what became of one item."""
+        await self._ledger.note_item(
+            self._operation_id, outcome, owner=self._owner, now=self._now()
+        )
+
+
+@asynccontextmanager
+async def kept_lease(
+    operation_id: str, *, ledger: Ledger, owner: str, now: Callable[[], datetime]
+) -> AsyncIterator[None]:
+    """Keep an operation's lease alive while it runs."""
+
+    async def renew() -> None:
+        while True:
+            await asyncio.sleep(_RENEW_SECONDS)
+            try:
+                await ledger.renew(operation_id, owner=owner, lease=LEASE, now=now())
+            except MedicError as error:
+                _log.warning("operation.renew_failed", operation=operation_id, error=str(error))
+
+    renewing = asyncio.ensure_future(renew())
+    try:
+        yield
+    finally:
+        renewing.cancel()

@@ -1,0 +1,123 @@
+"""Decisions on record: only changes, each with its entry in the chain.
+
+The last recorded standing of every subject is kept in memory and brought up to date from the
+table, so that neither a restart nor another process repeats it. Only the process that owns a
+target may note its decisions: two that judge it differently would record each other for ever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from threading import Lock
+from typing import Any
+
+from sqlalchemy import Connection, Engine, func, insert, select
+
+from exporter.ledger.chain import EntryKind
+from exporter.ledger.journal import Journal, writing
+from exporter.ledger.rows import Row
+from exporter.ledger.tables import decisions as table
+from exporter.ledger.texts import clean, clean_text, item_key
+from exporter.model.decision import Decision, Result, Subject
+
+Standing = tuple[str, str]
+"""A result and its reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionRecord:
+    """One recorded change. ``result``, ``reason`` and ``mode`` are the words of their enums."""
+
+    seq: int
+    at: datetime
+    subject: Subject
+    result: str
+    reason: str
+    detail: str
+    mode: str
+    values: Mapping[str, Any]
+
+
+class Decided:
+    """Compares decisions with what was recorded last, and records what differs."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._lock = Lock()
+        self._last: dict[Subject, Standing] = {}
+        self._seen = 0
+
+    def note(self, decisions: Iterable[Decision], *, now: datetime) -> tuple[Decision, ...]:
+        """Record, in one transaction, the decisions that changed, and return them."""
+        decisions = tuple(decisions)
+        with self._lock:
+            with self._engine.connect() as connection:
+                self._catch_up(connection)
+            if not self._changed(decisions):
+                return ()
+            with writing(self._engine) as journal:
+                self._catch_up(journal.connection)
+                changed = self._changed(decisions)
+                _record(journal, changed, now=now)
+            self._last |= {subject: d.standing for subject, d in changed.items()}
+            return tuple(changed.values())
+
+    def _changed(self, decisions: tuple[Decision, ...]) -> dict[Subject, Decision]:
+        """What is new, by subject. A subject that was never heard of is clear already."""
+        changed: dict[Subject, Decision] = {}
+        for decision in decisions:
+            subject = _stored(decision.subject)
+            last = self._last.get(subject, (str(Result.CLEAR), ""))
+            if decision.standing != last:
+                changed[subject] = decision
+        return changed
+
+    def _catch_up(self, connection: Connection) -> None:
+        newest = select(func.max(table.c.seq)).where(table.c.seq > self._seen)
+        newest = newest.group_by(table.c.policy, table.c.target, table.c.item)
+        query = select(table).where(table.c.seq > self._seen, table.c.seq.in_(newest))
+        for row in connection.execute(query.order_by(table.c.seq)):
+            subject = Subject(row.policy, row.target, row.item or None)
+            self._last[subject] = (row.result, row.reason)
+            self._seen = row.seq
+
+
+def record_of(row: Row) -> DecisionRecord:
+    """The row as others know it."""
+    return DecisionRecord(
+        seq=row["seq"],
+        at=row["at"],
+        subject=Subject(row["policy"], row["target"], row["item"] or None),
+        result=row["result"],
+        reason=row["reason"],
+        detail=row["detail"],
+        mode=row["mode"],
+        values=row["values_seen"],
+    )
+
+
+def _stored(subject: Subject) -> Subject:
+    item = subject.item
+    return Subject(subject.policy, subject.target, None if item is None else item_key(item))
+
+
+def _record(journal: Journal, changed: Mapping[Subject, Decision], *, now: datetime) -> None:
+    rows = []
+    for subject, decision in changed.items():
+        body = {
+            "policy": subject.policy,
+            "target": subject.target,
+            "item": subject.item or "",
+            "result": decision.standing[0],
+            "reason": decision.standing[1],
+            "detail": clean_text(decision.detail),
+            "mode": str(decision.mode),
+            "values_seen": clean(decision.values),
+        }
+        seq = journal.append(EntryKind.DECISION, None, at=now, body=body)
+        rows.append(body | {"seq": seq, "at": now})
+    if rows:
+        journal.flush()
+        journal.connection.execute(insert(table), rows)

@@ -1,0 +1,109 @@
+"""The connection to the ledger's database: SQLite beside the daemon, or a shared PostgreSQL.
+
+Here stand all differences between the two. A writer takes the database's lock (SQLite) or the
+head row's (PostgreSQL) before it reads anything, so what it then reads cannot change under it.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from exporter.model.errors import ConfigurationError
+
+LOCK_WAIT = timedelta(seconds=5)
+"""How long a writer waits for another process before it gives up."""
+POSTGRESQL_CONNECTIONS = 4
+_WRITES = "ledger_writes"
+_CONNECT_SECONDS = 5
+_DEAD_PEER = {
+    "connect_timeout": _CONNECT_SECONDS,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+}
+"""A database that vanishes is noticed within about twenty seconds, not hours."""
+
+
+def ledger_url(text: str) -> URL:
+    """Parse ``sqlite:///FILE`` or ``postgresql://…``. ConfigurationError says what to write."""
+    try:
+        url = make_url(text)
+    except ArgumentError as error:
+        raise ConfigurationError([_advice()]) from error
+    match url.get_backend_name():
+        case "sqlite" if url.database and url.database != ":memory:":
+            return url.set(drivername="sqlite")
+        case "postgresql" | "postgres":
+            return url.set(drivername="postgresql+psycopg")
+        case _:
+            raise ConfigurationError([_advice()])
+
+
+def place(url: URL) -> str:
+    """Where the ledger is, for a person: the file, or the address without its password."""
+    if url.get_backend_name() == "sqlite":
+        return str(url.database)
+    return url.set(drivername="postgresql", username=None, password=None).render_as_string()
+
+
+def make_folder(url: URL) -> None:
+    """Create the folder of a SQLite file. OSError when it cannot be."""
+    if url.get_backend_name() == "sqlite":
+        Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
+
+
+def connect(url: URL, *, lock_wait: timedelta = LOCK_WAIT) -> Engine:
+    """An engine for Store and Standing. Nothing is opened yet."""
+    if url.get_backend_name() == "sqlite":
+        engine = create_engine(url, connect_args={"timeout": lock_wait.total_seconds()})
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+        return engine
+    engine = create_engine(
+        url,
+        pool_size=POSTGRESQL_CONNECTIONS,
+        pool_pre_ping=True,
+        # Prepared statements do not survive a pooler that hands out another connection each time.
+        connect_args={**_DEAD_PEER, "prepare_threshold": None},
+    )
+    event.listen(engine, "begin", _begin_postgresql(lock_wait))
+    return engine
+
+
+def for_writing(engine: Engine) -> Engine:
+    """The same engine, whose transactions lock before they read."""
+    return engine.execution_options(**{_WRITES: True})
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
+    # The driver would begin transactions by itself, and only before the first write.
+    connection.isolation_level = None
+    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+        connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    writes = connection.get_execution_options().get(_WRITES)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _begin_postgresql(lock_wait: timedelta) -> Callable[[Connection], None]:
+    milliseconds = int(lock_wait.total_seconds() * 1000)
+
+    def begin(connection: Connection) -> None:
+        if connection.get_execution_options().get(_WRITES):
+            connection.exec_driver_sql(f"SET LOCAL lock_timeout = {milliseconds}")
+
+    return begin
+
+
+def _advice() -> str:
+    return "storage.url: write sqlite:///FILE (a file, not :memory:) or postgresql://USER@HOST/NAME"

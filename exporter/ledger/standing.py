@@ -1,0 +1,199 @@
+"""What gates and metrics ask about earlier operations, in memory: dictionary look-ups, no waiting.
+
+``fetch`` reads what changed since the last time, whoever changed it; ``apply`` takes it in. The
+two are apart so that reading may happen in another thread; they take turns. The rules of what
+counts are those of ``budgets``, which decides in the end: this index may be a moment behind.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from types import MappingProxyType
+
+from sqlalchemy import Connection, Engine, or_, select
+
+from exporter.ledger.rows import Row, operation_of
+from exporter.ledger.stamps import Stamps
+from exporter.ledger.tables import entries, head, operations
+from exporter.ledger.texts import item_key
+from exporter.model.decision import Mode
+from exporter.model.operation import Operation, Outcome, Usage
+
+_COLUMNS = tuple(
+    operations.c[name]
+    for name in (
+        *("id", "target", "remedy", "source", "actor", "policy", "mode", "outcome"),
+        *("counted_at", "touched_at", "finished_at", "item_keys"),
+    )
+)
+_DONE = frozenset({Outcome.VERIFIED, Outcome.UNVERIFIED, Outcome.PARTIAL})
+_NONE = Stamps()
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """What changed up to entry ``seq``, and every operation that locks a target.
+
+    ``whole`` when it holds everything that counts: the first time, or after an older copy of the
+    database was restored.
+    """
+
+    seq: int
+    whole: bool
+    changed: tuple[Row, ...]
+    open: tuple[Operation, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ByPerson:
+    """A person's operation: when it last did something, whose it was, and what."""
+
+    at: datetime
+    actor: str
+    remedy: str
+    operation_id: str
+
+
+class Counts(Mapping[str, int]):
+    """How many operations each item had, by its key; looked up by the key's stored form."""
+
+    def __init__(self, operations_by_item: Mapping[str, set[str]]) -> None:
+        self._operations = operations_by_item
+
+    def __getitem__(self, key: str) -> int:
+        return len(self._operations[item_key(key)])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._operations)
+
+    def __len__(self) -> int:
+        return len(self._operations)
+
+
+class Standing:
+    """The index. One thread applies and asks; ``fetch`` may run in another."""
+
+    def __init__(self) -> None:
+        self._seq = -1
+        self._forget()
+
+    def _forget(self) -> None:
+        self._open: dict[str, Operation] = {}
+        # Each key tells rehearsals from real operations: they have budgets of their own.
+        self._stamps: defaultdict[tuple[object, ...], Stamps] = defaultdict(Stamps)
+        self._items: defaultdict[tuple[str, str], dict[str, set[str]]] = defaultdict(dict)
+        self._people: defaultdict[str, dict[str, ByPerson]] = defaultdict(dict)
+
+    @property
+    def seq(self) -> int:
+        """The newest entry that was taken in; -1 before the first ``apply``."""
+        return self._seq
+
+    @property
+    def open(self) -> Mapping[str, Operation]:
+        """Every operation that locks a target, by target. Its lease may be longer by now."""
+        return MappingProxyType(self._open)
+
+    def open_on(self, target: str) -> Operation | None:
+        """The operation that locks the target."""
+        return self._open.get(target)
+
+    def usage(
+        self, *, target: str, remedy: str, policy: str | None, items: tuple[str, ...], mode: Mode
+    ) -> Usage:
+        """What a policy's budget has spent, on operations of the same kind: real or rehearsed."""
+        rehearsal = mode is Mode.OBSERVE
+        get = self._stamps.get
+        return Usage(
+            item={
+                key: get(("item", rehearsal, target, remedy, item_key(key)), _NONE).moments
+                for key in items
+            },
+            target=get(("target", rehearsal, target, remedy), _NONE).moments,
+            policy=get(("policy", rehearsal, policy), _NONE).moments,
+            everything=get(("global", rehearsal), _NONE).moments,
+            last=get(("touched", rehearsal, target, remedy), _NONE).newest,
+        )
+
+    def item_counts(self, target: str, remedy: str) -> Mapping[str, int]:
+        """How often each item was acted on to the end: verified, unverified or partial."""
+        return Counts(self._items.get((target, remedy), {}))
+
+    def last_manual(self, target: str) -> ByPerson | None:
+        """The newest operation by a person that was reserved and not refused before it wrote."""
+        return max(self._people.get(target, {}).values(), key=lambda p: p.at, default=None)
+
+    def fetch(self, engine: Engine) -> Delta | None:
+        """Read what changed since the last ``apply``; None when nothing did."""
+        with engine.connect() as connection:
+            seq = connection.scalars(select(head.c.seq)).one()
+            if seq == self._seq:
+                return None
+            whole = self._seq < 0 or seq < self._seq
+            changed = _counting(connection) if whole else _since(connection, self._seq)
+            locking = select(operations).where(operations.c.locks.is_not(None))
+            rows = connection.execute(locking).mappings()
+            return Delta(seq, whole, changed, tuple(operation_of(row) for row in rows))
+
+    def apply(self, delta: Delta | None) -> None:
+        """Take in what ``fetch`` read."""
+        if delta is None:
+            return
+        if delta.whole:
+            self._forget()
+        for row in delta.changed:
+            self._put(row)
+        self._open = {operation.target: operation for operation in delta.open}
+        self._seq = delta.seq
+
+    def _put(self, row: Row) -> None:
+        by_policy, rehearsal = row["source"] == "policy", row["mode"] == Mode.OBSERVE
+        target, remedy = row["target"], row["remedy"]
+        if by_policy:
+            budgets: list[tuple[object, ...]] = [
+                ("target", rehearsal, target, remedy),
+                ("policy", rehearsal, row["policy"]),
+                ("global", rehearsal),
+                *(("item", rehearsal, target, remedy, key) for key in row["item_keys"]),
+            ]
+            self._count(budgets, row["id"], row["counted_at"])
+        # A person's operation starts everybody's cooldown, a rehearsed one's too.
+        kinds = (rehearsal,) if by_policy or rehearsal else (False, True)
+        touched = [("touched", kind, target, remedy) for kind in kinds]
+        self._count(touched, row["id"], row["touched_at"])
+        if not by_policy and not rehearsal:
+            self._put_person(row)
+        if row["outcome"] in _DONE and not rehearsal:
+            for key in row["item_keys"]:
+                self._items[target, remedy].setdefault(key, set()).add(row["id"])
+
+    def _count(
+        self, keys: Iterable[tuple[object, ...]], operation_id: str, at: datetime | None
+    ) -> None:
+        for key in keys:
+            if at is not None:
+                self._stamps[key].put(operation_id, at)
+            elif key in self._stamps:
+                self._stamps[key].drop(operation_id)
+
+    def _put_person(self, row: Row) -> None:
+        people = self._people[row["target"]]
+        if row["touched_at"] is None:
+            people.pop(row["id"], None)
+            return
+        at = max(row["touched_at"], row["finished_at"] or row["touched_at"])
+        people[row["id"]] = ByPerson(at, row["actor"], row["remedy"], row["id"])
+
+
+def _counting(connection: Connection) -> tuple[Row, ...]:
+    counts = or_(operations.c.counted_at.is_not(None), operations.c.touched_at.is_not(None))
+    return tuple(connection.execute(select(*_COLUMNS).where(counts)).mappings())
+
+
+def _since(connection: Connection, seq: int) -> tuple[Row, ...]:
+    touched = select(entries.c.operation_id).where(entries.c.seq > seq)
+    query = select(*_COLUMNS).where(operations.c.id.in_(touched))
+    return tuple(connection.execute(query).mappings())

@@ -1,0 +1,177 @@
+"""Writing the ledger, synchronously: each method is one transaction that is alone with it.
+
+A method that raises a MedicError has changed nothing, with two exceptions that are said there.
+Failures of the database come out as they are; ``gateway`` translates them. Times are aware UTC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Engine, update
+
+from exporter.ledger import leases, opening, progress
+from exporter.ledger.decided import Decided
+from exporter.ledger.journal import writing
+from exporter.ledger.reads import Reads
+from exporter.ledger.rows import operation_of
+from exporter.ledger.tables import head
+from exporter.model.decision import Decision, Mode
+from exporter.model.errors import LeaseLostError
+from exporter.model.operation import (
+    ActResult,
+    ItemOutcome,
+    Operation,
+    Outcome,
+    Phase,
+    Plan,
+    Request,
+)
+
+
+class Store(Reads):
+    """The ledger in a prepared database (``schema.prepare``). Safe to use from several threads."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(engine)
+        self._decided = Decided(engine)
+
+    def reserve(
+        self, request: Request, plan: Plan, *, owner: str, lease: timedelta, now: datetime
+    ) -> Operation:
+        """Open an operation: the row, the lock and the budget at once, or none of them.
+
+        InFlightError or LimitReachedError when it may not be. Even then, an operation of a silent
+        owner on this target has been closed as interrupted.
+        """
+        if request.mode not in {Mode.ENFORCE, Mode.APPROVE}:
+            msg = f"mode {request.mode} writes nothing: rehearse it"
+            raise ValueError(msg)
+        with writing(self._engine) as journal:
+            leases.sweep(journal, now=now, target=request.target)
+            refusal = opening.refusal(journal, request, plan, now=now)
+            if refusal is None:
+                return opening.reserve(journal, request, plan, owner=owner, lease=lease, now=now)
+        raise refusal
+
+    def rehearse(self, request: Request, plan: Plan, *, now: datetime) -> Operation:
+        """Record what would have been done: closed, without a lock, within rehearsals' own budget.
+
+        LimitReachedError when a reserved operation would have been refused so.
+        """
+        if request.mode is not Mode.OBSERVE:
+            msg = f"mode {request.mode} is no rehearsal: reserve it"
+            raise ValueError(msg)
+        with writing(self._engine) as journal:
+            refusal = opening.over_budget(journal, request, plan, now=now)
+            if refusal is not None:
+                raise refusal
+            return opening.rehearse(journal, request, plan, now=now)
+
+    def refuse(self, request: Request, *, reason: str, message: str, now: datetime) -> Operation:
+        """Record an attempt that was refused before it was reserved. It counts for nothing."""
+        with writing(self._engine) as journal:
+            return opening.refuse(journal, request, reason=reason, message=message, now=now)
+
+    def record_answered(
+        self, request: Request, *, now: datetime, after: Mapping[str, Any] | None = None
+    ) -> Operation:
+        """Record a call that only read, such as a doctor's, and what it answered, if wanted."""
+        with writing(self._engine) as journal:
+            return opening.answer(journal, request, after=after or {}, now=now)
+
+    def advance(
+        self,
+        operation_id: str,
+        phase: Phase,
+        *,
+        owner: str,
+        lease: timedelta,
+        now: datetime,
+        detail: str = "",
+    ) -> Operation:
+        """Before each write (``acting``) and when verification begins; renews the lease.
+
+        LeaseLostError when the operation is closed, another's, or its lease is over: stop writing.
+        """
+        with writing(self._engine) as journal:
+            row = progress.leased(journal, operation_id, owner, now)
+            until = now + lease
+            return progress.advance(journal, row, phase, until=until, now=now, detail=detail)
+
+    def renew(self, operation_id: str, *, owner: str, lease: timedelta, now: datetime) -> Operation:
+        """Keep an operation. It leaves no entry. LeaseLostError as for ``advance``."""
+        with writing(self._engine) as journal:
+            row = progress.leased(journal, operation_id, owner, now)
+            return progress.change(journal, row, {"lease_until": now + lease})
+
+    def note_item(
+        self, operation_id: str, outcome: ItemOutcome, *, owner: str, now: datetime
+    ) -> None:
+        """Record what became of one item. Allowed when the lease has just run out (``finish``)."""
+        with writing(self._engine) as journal:
+            row = progress.ours(journal, operation_id, owner)
+            progress.note_item(journal, row, outcome, now=now)
+
+    def mark_acted(
+        self,
+        operation_id: str,
+        result: ActResult,
+        *,
+        owner: str,
+        lease: timedelta,
+        now: datetime,
+    ) -> Operation:
+        """All writes are done. Allowed when the lease has just run out (``finish``)."""
+        with writing(self._engine) as journal:
+            row = progress.ours(journal, operation_id, owner)
+            return progress.mark_acted(journal, row, result, until=now + lease, now=now)
+
+    def finish(
+        self,
+        operation_id: str,
+        outcome: Outcome,
+        *,
+        owner: str,
+        now: datetime,
+        after: Mapping[str, Any] | None = None,
+        error: str | None = None,
+    ) -> Operation:
+        """Close it and free the target; again with the same outcome changes nothing.
+
+        It is allowed when the lease has run out, as long as nobody has closed it or taken it over
+        (LeaseLostError). When it was closed as interrupted, what its owner says is kept as an
+        entry all the same.
+        """
+        with writing(self._engine) as journal:
+            row = progress.load(journal, operation_id)
+            closed = None if row is None or row["owner"] != owner else row["outcome"]
+            if row is not None and closed == outcome:
+                return operation_of(row)
+            if row is None or closed != Outcome.INTERRUPTED:
+                row = progress.ours(journal, operation_id, owner)
+                return progress.finish(journal, row, outcome, now=now, after=after, error=error)
+            progress.said_late(journal, row, outcome, now=now, error=error)
+        msg = f"operation {operation_id} was closed as interrupted before it could end {outcome}"
+        raise LeaseLostError(msg)
+
+    def sweep(self, now: datetime) -> tuple[Operation, ...]:
+        """Close every reserved or acting operation whose lease is over: ``interrupted``."""
+        with writing(self._engine) as journal:
+            return leases.sweep(journal, now=now)
+
+    def take_over(self, *, owner: str, lease: timedelta, now: datetime) -> tuple[Operation, ...]:
+        """Give this owner every operation that has acted and whose lease is over, to verify it."""
+        with writing(self._engine) as journal:
+            return leases.take_over(journal, owner=owner, lease=lease, now=now)
+
+    def note_changes(self, decisions: Iterable[Decision], now: datetime) -> tuple[Decision, ...]:
+        """Record the decisions whose result or reason changed, and return them."""
+        return self._decided.note(decisions, now=now)
+
+    def probe(self) -> None:
+        """Write without changing anything, to see whether the ledger can be written."""
+        with writing(self._engine) as journal:
+            journal.connection.execute(update(head).values(id=head.c.id))

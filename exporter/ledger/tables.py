@@ -1,0 +1,129 @@
+"""The ledger's tables. The migrations make exactly these; a test compares them.
+
+``entries`` is the record: append-only and chained. ``operations`` is where each operation stands
+now, so that locks, budgets and lists need no replay.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    Boolean,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+)
+
+from exporter.ledger.columns import BIG, JsonText, UtcTime
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+head = Table(
+    "head",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("seq", BIG, nullable=False),
+    Column("hash", Text, nullable=False),
+    CheckConstraint("id = 1", name="one_row"),
+)
+"""One row: the newest entry. Whoever writes locks it first."""
+
+operations = Table(
+    "operations",
+    metadata,
+    Column("id", Text, primary_key=True),
+    # The entry that opened it: the order in which operations came, whatever the clock did.
+    Column("seq", BIG, nullable=False, unique=True),
+    Column("target", Text, nullable=False),
+    Column("remedy", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("policy", Text),
+    Column("revision", Text),
+    Column("mode", Text, nullable=False),
+    Column("phase", Text, nullable=False),
+    Column("outcome", Text),
+    Column("created_at", UtcTime, nullable=False),
+    # When budgets count it; null when they do not.
+    Column("counted_at", UtcTime),
+    # The last moment at which it may have written, for the cooldown; null when it cannot have.
+    Column("touched_at", UtcTime),
+    Column("acted_at", UtcTime),
+    Column("finished_at", UtcTime),
+    # The target while it is open and locking: the lock itself.
+    Column("locks", Text, unique=True),
+    Column("owner", Text),
+    Column("lease_until", UtcTime),
+    Column("arguments", JsonText, nullable=False),
+    Column("item_keys", JsonText, nullable=False),
+    Column("values_seen", JsonText, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("allowed", JsonText, nullable=False),
+    Column("before", JsonText, nullable=False),
+    Column("after", JsonText, nullable=False),
+    Column("partial", Boolean, nullable=False),
+    Column("summary", Text, nullable=False),
+    Column("error", Text),
+    Column("request_id", Text),
+    CheckConstraint("(phase = 'closed') = (outcome IS NOT NULL)", name="outcome"),
+    CheckConstraint("locks IS NULL OR (locks = target AND outcome IS NULL)", name="locks"),
+    Index(None, "target", "remedy", "counted_at"),
+    Index(None, "target", "remedy", "touched_at"),
+    Index(None, "policy", "counted_at"),
+    Index(None, "counted_at"),
+    Index(None, "created_at"),
+)
+
+operation_items = Table(
+    "operation_items",
+    metadata,
+    Column("operation_id", Text, ForeignKey("operations.id"), primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("position", Integer, nullable=False),
+    Column("outcome", Text),
+    Column("detail", Text, nullable=False),
+    Column("at", UtcTime),
+    Index(None, "key"),
+)
+
+entries = Table(
+    "entries",
+    metadata,
+    Column("seq", BIG, primary_key=True, autoincrement=False),
+    Column("operation_id", Text, ForeignKey("operations.id"), index=True),
+    Column("kind", Text, nullable=False),
+    Column("at", UtcTime, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("prev_hash", Text, nullable=False),
+    Column("hash", Text, nullable=False),
+)
+
+decisions = Table(
+    "decisions",
+    metadata,
+    Column("seq", BIG, ForeignKey("entries.seq"), primary_key=True, autoincrement=False),
+    Column("at", UtcTime, nullable=False),
+    Column("policy", Text, nullable=False),
+    Column("target", Text, nullable=False),
+    # Empty when the decision is about the target as a whole.
+    Column("item", Text, nullable=False),
+    Column("result", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("mode", Text, nullable=False),
+    Column("values_seen", JsonText, nullable=False),
+    Index(None, "policy", "target", "item", "seq"),
+    Index(None, "target", "seq"),
+)

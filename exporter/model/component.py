@@ -1,0 +1,67 @@
+"""The parts of a target's health, how each can be, and the bounded words for why.
+
+These words are promises: they are metric labels, CEL values, ledger fields and page text alike.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Component(StrEnum):
+    """One part of a target's health. The first five are those of the operator recovery API."""
+
+    INGRESS = "ingress"
+    ADMIN = "admin"
+    DEPLOYMENTS = "deployments"
+    SERVICES = "services"
+    INVOCATIONS = "invocations"
+    DRIFT = "drift"
+
+
+RECOVERY_API_COMPONENTS = (
+    Component.INGRESS,
+    Component.ADMIN,
+    Component.DEPLOYMENTS,
+    Component.SERVICES,
+    Component.INVOCATIONS,
+)
+"""The five a doctor call answers with, in the documented order."""
+
+
+class Status(StrEnum):
+    """How a component is. ``unknown`` (no fresh reading) and ``off`` (not probed) stay internal."""
+
+    OK = "ok"
+    DEGRADED = "degraded"
+    UNREACHABLE = "unreachable"
+    UNKNOWN = "unknown"
+    OFF = "off"
+
+
+class Reason(StrEnum):
+    """Why a reading is not ok. Bounded, so that it can be a metric label."""
+
+    DNS = "dns"
+    REFUSED = "refused"
+    TIMEOUT = "timeout"
+    TLS = "tls"
+    RESET = "reset"
+    PROTOCOL = "protocol"
+    UNAUTHORIZED = "unauthorized"
+    HTTP_STATUS = "http_status"
+    BAD_BODY = "bad_body"
+    TOO_LARGE = "too_large"
+    THROTTLED = "throttled"
+    QUERY_FAILED = "query_failed"
+    INTERNAL = "internal"
+
+    @property
+    def status(self) -> Status:
+        """``unreachable`` when nothing answered, ``degraded`` when the answer was wrong."""
+        return Status.UNREACHABLE if self in _NO_ANSWER else Status.DEGRADED
+
+
+_NO_ANSWER = frozenset(
+    {Reason.DNS, Reason.REFUSED, Reason.TIMEOUT, Reason.TLS, Reason.RESET, Reason.PROTOCOL}
+)

@@ -1,0 +1,109 @@
+"""Facts about workers, failed keys and drift that both the values and the items are made from."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from exporter.model.deployments import DeploymentFact
+from exporter.model.drift import Drift, compare
+from exporter.model.findings import WorkerFact
+from exporter.model.report import Carried
+from exporter.model.target import Target, Worker, normalise_url
+from exporter.model.views import Discovery, DriftView, FailedRun, InvocationsView, ServicesView
+
+_STABLE_READINGS = 2
+_DEFAULT_RUN_HANDLER = "run"
+
+
+def worker_fact(  # noqa: PLR0917 - the views it is made from, each of which may be unknown
+    worker: Worker,
+    target: Target,
+    deployments: tuple[DeploymentFact, ...] | None,
+    services: ServicesView | None,
+    drift: DriftView | None,
+    carried: Carried,
+) -> WorkerFact:
+    """What is known about one configured worker; each unknown view leaves its facts None."""
+    at_url = [d for d in deployments or () if normalise_url(d.deployment.url) == worker.url]
+    found = (
+        next((d for d in drift.discoveries if normalise_url(d.url) == worker.url), None)
+        if (drift)
+        else None
+    )
+    registered = None if deployments is None else bool(at_url)
+    latest = None
+    if services is not None and registered is not None:
+        latest = bool(at_url) and is_latest(at_url[0].id, at_url[0].deployment.services, services)
+    missing = None
+    if services is not None:
+        names = {s.name for s in services.items}
+        missing = tuple(sorted(target.expected_of(worker) - names))
+    known = found is not None and found.reachable == "yes"
+    return WorkerFact(
+        url=worker.url,
+        reachable=found.reachable if found else "unknown",
+        deployment_id=at_url[0].id if at_url else None,
+        registered=registered,
+        latest=latest,
+        stable=is_stable(found, carried) if found else None,
+        missing=missing,
+        drift=compare(found.discovered, found.registered) if found and known else None,
+        error=found.error if found else "",
+    )
+
+
+def is_latest(deployment_id: str, names: tuple[str, ...], services: ServicesView) -> bool:
+    """Whether a deployment is the latest for every one of these services that is registered."""
+    mine = [s for s in services.items if s.name in names]
+    return bool(mine) and all(s.deployment_id == deployment_id for s in mine)
+
+
+def is_stable(found: Discovery, carried: Carried) -> bool:
+    """Whether the endpoint answered the same on two readings in a row."""
+    seen = carried.discoveries.get(found.url)
+    return seen is not None and seen.readings >= _STABLE_READINGS
+
+
+def counted(drift: DriftView, target: Target) -> list[Discovery]:
+    """The discoveries that say something about registration: the workers, and what is latest.
+
+    An older deployment that drains on purpose differs by design, so it does not count as drift.
+    """
+    urls = {w.url for w in target.workers}
+    return [
+        d
+        for d in drift.discoveries
+        if d.latest or (d.deployment_id is None and normalise_url(d.url) in urls)
+    ]
+
+
+def total_drift(drift: DriftView, target: Target) -> Drift:
+    """The drift of everything that counts, together."""
+    parts = [
+        compare(d.discovered, d.registered) for d in counted(drift, target) if d.reachable == "yes"
+    ]
+    return Drift(
+        added=tuple(sorted({n for p in parts for n in p.added})),
+        dropped=tuple(sorted({n for p in parts for n in p.dropped})),
+        changed=tuple(sorted({n for p in parts for n in p.changed})),
+        type_changed=tuple(sorted({n for p in parts for n in p.type_changed})),
+    )
+
+
+def failed_keys(scan: InvocationsView, services: ServicesView | None) -> list[FailedRun]:
+    """The failed *runs*: shared handlers of a workflow fail on their own and are left out."""
+    return [r for r in scan.failed_runs if r.handler == run_handler(r.service, services)]
+
+
+def run_handler(service: str, services: ServicesView | None) -> str:
+    """The name of a workflow's run handler, as registered; ``run`` when that is unknown."""
+    found = services.get(service) if services else None
+    if found is None:
+        return _DEFAULT_RUN_HANDLER
+    runs = (h.name for h in found.shape.handlers if h.type.lower() == "workflow")
+    return next(runs, _DEFAULT_RUN_HANDLER)
+
+
+def age_of(since: datetime, now: datetime) -> timedelta:
+    """How long ago, never negative."""
+    return max(now - since, timedelta(0))

@@ -1,0 +1,204 @@
+"""One audited attempt, from the request to its outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, Literal
+
+from exporter.model.decision import Mode
+
+Source = Literal["policy", "api", "cli"]
+
+
+class Phase(StrEnum):
+    """How far an open operation is. ``proposed`` waits for approval and does not lock."""
+
+    PROPOSED = "proposed"
+    RESERVED = "reserved"
+    ACTING = "acting"
+    ACTED = "acted"
+    VERIFYING = "verifying"
+    CLOSED = "closed"
+
+
+class Outcome(StrEnum):
+    """How an operation ended."""
+
+    VERIFIED = "verified"
+    UNVERIFIED = "unverified"
+    PARTIAL = "partial"
+    NOTHING_TO_DO = "nothing_to_do"
+    REFUSED = "refused"
+    FAILED = "failed"
+    INDETERMINATE = "indeterminate"
+    INTERRUPTED = "interrupted"
+    OBSERVED = "observed"
+    EXPIRED = "expired"
+    WITHDRAWN = "withdrawn"
+    REJECTED = "rejected"
+    ANSWERED = "answered"
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A sliding window over the ledger: at most ``max`` operations within ``per``.
+
+    ``per`` is None for ever. ``scope`` says what the operations are counted by.
+    """
+
+    scope: Literal["item", "target", "policy", "global"]
+    max: int
+    per: timedelta | None
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What a policy's operation must fit in, checked again in the transaction that reserves it."""
+
+    cooldown: timedelta
+    windows: tuple[Window, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyRef:
+    """Which policy, and which text of it (a short hash of its canonical form)."""
+
+    name: str
+    revision: str
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Somebody wants a remedy on a target: a policy's decision, or a person's command."""
+
+    target: str
+    remedy: str
+    arguments: Mapping[str, Any]
+    source: Source
+    actor: str
+    """``policy:NAME``, a key's name, or the operating system's user."""
+    mode: Mode = Mode.ENFORCE
+    policy: PolicyRef | None = None
+    items: tuple[str, ...] = ()
+    """Keys of the items it was decided for, oldest first; empty without ``for_each``."""
+    item_values: Mapping[str, Any] = field(default_factory=dict)
+    """The item's own values (``item.url`` ...), for remedies that take their object from it."""
+    values: Mapping[str, Any] = field(default_factory=dict)
+    """What the condition saw."""
+    reason: str = ""
+    """Why, in a person's words (``--reason``, ``X-Reason``)."""
+    allow: frozenset[str] = frozenset()
+    """Named overrides of refusals, recorded. Never set by a policy."""
+    budget: Budget | None = None
+    """A policy's limits. A person's operation has none."""
+    request_id: str | None = None
+    true_since: datetime | None = None
+    """Since when a policy's condition has been true: where the time to heal begins."""
+
+    @property
+    def by_person(self) -> bool:
+        """Whether a person asked: the same preflight, lock and ledger, but no policy budget."""
+        return self.source != "policy"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A remedy with its exact arguments and what it rests on. JSON throughout.
+
+    A URL in it may carry user info, which Restate needs: whoever shows or stores a plan sanitises it.
+    """
+
+    remedy: str
+    target: str
+    summary: str
+    """One sentence: what will be done."""
+    arguments: Mapping[str, Any]
+    """The exact arguments, resolved: the URL, the ids."""
+    rests_on: Mapping[str, Any] = field(default_factory=dict)
+    """Facts that are read again right before each write; a difference refuses."""
+    items: tuple[str, ...] = ()
+    before: Mapping[str, Any] = field(default_factory=dict)
+    """What was there before."""
+    steps: tuple[str, ...] = ()
+    """The writes, in order, as a person would read them."""
+    allowed: tuple[str, ...] = ()
+    """Overrides that were needed and given."""
+
+
+@dataclass(frozen=True, slots=True)
+class ItemOutcome:
+    """What became of one item of an operation."""
+
+    key: str
+    outcome: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ActResult:
+    """What a remedy's writes did. ``nothing_to_do`` when none was needed."""
+
+    after: Mapping[str, Any] = field(default_factory=dict)
+    items: tuple[ItemOutcome, ...] = ()
+    nothing_to_do: bool = False
+    partial: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One row of the ledger's ``operations``."""
+
+    id: str
+    target: str
+    remedy: str
+    source: Source
+    actor: str
+    mode: Mode
+    phase: Phase
+    created_at: datetime
+    arguments: Mapping[str, Any]
+    policy: PolicyRef | None = None
+    items: tuple[str, ...] = ()
+    values: Mapping[str, Any] = field(default_factory=dict)
+    reason: str = ""
+    allowed: tuple[str, ...] = ()
+    before: Mapping[str, Any] = field(default_factory=dict)
+    after: Mapping[str, Any] = field(default_factory=dict)
+    summary: str = ""
+    owner: str | None = None
+    lease_until: datetime | None = None
+    acted_at: datetime | None = None
+    """When its last write was done; verification reads only what began after this."""
+    partial: bool = False
+    """Whether its writes left some items out (``ActResult.partial``), for whoever verifies it."""
+    finished_at: datetime | None = None
+    outcome: Outcome | None = None
+    error: str | None = None
+    request_id: str | None = None
+
+    @property
+    def open(self) -> bool:
+        """Whether it has no outcome yet."""
+        return self.outcome is None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """The moments of earlier operations that a policy's budget counts, and the last of its remedy.
+
+    Moments are aware UTC, each tuple oldest first. Only operations of the same mode are in it:
+    rehearsals have budgets of their own.
+    """
+
+    item: Mapping[str, tuple[datetime, ...]] = field(default_factory=dict)
+    """By item key, for (target, remedy)."""
+    target: tuple[datetime, ...] = ()
+    """For (target, remedy), every policy's."""
+    policy: tuple[datetime, ...] = ()
+    """For this policy, every target's."""
+    everything: tuple[datetime, ...] = ()
+    last: datetime | None = None
+    """The last operation of this remedy on this target, a person's included: the cooldown."""

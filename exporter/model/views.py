@@ -1,0 +1,223 @@
+"""What one successful probe saw: plain facts in Restate's own words, without secrets.
+
+The adapters build these; findings are derived from them. Times are aware UTC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+ServiceType = Literal["service", "object", "workflow"]
+Reachable = Literal["yes", "no", "unknown"]
+DeploymentKind = Literal["http", "lambda"]
+COMPLETED = "completed"
+STATUSES = ("inboxed", "scheduled", "invoked", "suspended", "paused")
+"""The non-completed words of ``sys_invocation_status`` (restate-facts, Invocations)."""
+
+
+@dataclass(frozen=True, slots=True)
+class IngressView:
+    """``GET {ingress}/restate/health``: the service names the ingress would route to."""
+
+    services: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class AdminView:
+    """``GET {admin}/version``, and the cluster's name where the server still tells it."""
+
+    version: str
+    cluster: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """One registered deployment. ``url`` is exactly what the server returned (or the ARN)."""
+
+    id: str
+    url: str
+    kind: DeploymentKind
+    created_at: datetime
+    services: tuple[str, ...]
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    sdk_version: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentsView:
+    """``GET /deployments``, in the server's order."""
+
+    items: tuple[Deployment, ...]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Handler:
+    """A handler's name and its kind as Restate names it (``Exclusive``, ``Shared``, ``Workflow``)."""
+
+    name: str
+    type: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceShape:
+    """A service as discovery and registration both describe it: name, type, handlers by name."""
+
+    name: str
+    type: ServiceType
+    handlers: tuple[Handler, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One registered service: its newest revision and the deployment that serves it."""
+
+    shape: ServiceShape
+    deployment_id: str
+    revision: int
+    public: bool = True
+
+    @property
+    def name(self) -> str:
+        """The service's name."""
+        return self.shape.name
+
+
+@dataclass(frozen=True, slots=True)
+class ServicesView:
+    """``GET /services``: the latest revision of each registered service."""
+
+    items: tuple[Service, ...]
+
+    def get(self, name: str) -> Service | None:
+        """The registered service of that name, if there is one."""
+        return next((s for s in self.items if s.name == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class InvocationGroup:
+    """One row of the grouped scan over ``sys_invocation_status``."""
+
+    deployment_id: str | None
+    service: str
+    service_type: ServiceType
+    status: str
+    result: str | None
+    count: int
+    oldest_created_at: datetime
+    oldest_modified_at: datetime
+
+    @property
+    def active(self) -> bool:
+        """Whether these invocations are not completed (an unknown status counts as active)."""
+        return self.status != COMPLETED
+
+
+@dataclass(frozen=True, slots=True)
+class RecentFailure:
+    """A completed invocation that failed, for the doctor's list (newest ``modified_at`` first)."""
+
+    id: str
+    service: str
+    key: str | None
+    failed_at: datetime
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class FailedRun:
+    """A workflow invocation that completed with a failure."""
+
+    id: str
+    service: str
+    key: str
+    handler: str
+    created_at: datetime
+    completed_at: datetime
+    error: str
+    active_siblings: int
+    """Non-completed invocations of the same workflow key."""
+
+    @property
+    def cause(self) -> Literal["error", "killed", "cancelled"]:
+        """``killed`` and ``cancelled`` are failures with these messages, not statuses."""
+        match self.error:
+            case "[409] killed":
+                return "killed"
+            case "[409] cancelled" | "[409] canceled":
+                return "cancelled"
+            case _:
+                return "error"
+
+
+@dataclass(frozen=True, slots=True)
+class InvocationItem:
+    """One invocation a policy may look at: paused, retrying, a zombie, or completed."""
+
+    id: str
+    service: str
+    service_type: ServiceType
+    key: str | None
+    handler: str
+    deployment_id: str | None
+    created_at: datetime
+    modified_at: datetime
+    retries: int = 0
+    error_code: str = ""
+    error: str = ""
+    paused_by: Literal["retries", "manual", "unknown"] = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class InvocationsView:
+    """What one scan round saw. A list that was cut has its ``…_complete`` false."""
+
+    groups: tuple[InvocationGroup, ...]
+    recent_failures: tuple[RecentFailure, ...]
+    known_deployments: frozenset[str]
+    """Deployment ids listed right after the scan: what is pinned to another is a zombie."""
+    scan_seconds: float
+    failed_runs: tuple[FailedRun, ...] = ()
+    failed_runs_complete: bool = True
+    paused: tuple[InvocationItem, ...] = ()
+    retrying: tuple[InvocationItem, ...] = ()
+    zombies: tuple[InvocationItem, ...] = ()
+    completed: tuple[InvocationItem, ...] = ()
+    items_complete: bool = True
+    retrying_count: int = 0
+    journal_mismatch_count: int = 0
+    failures_24h: int = 0
+    """Invocations that completed with a failure within the last day, by the server's clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class Discovery:
+    """What a dry-run discovery of one endpoint answered, beside what was registered just then."""
+
+    url: str
+    kind: DeploymentKind
+    reachable: Reachable
+    deployment_id: str | None
+    """The deployment registered under this URL when it was discovered."""
+    latest: bool
+    """Whether that deployment was the latest for every service it serves."""
+    discovered: tuple[ServiceShape, ...] = ()
+    registered: tuple[ServiceShape, ...] = ()
+    """What the discovery is compared with (see ``model.drift``)."""
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DriftView:
+    """Each worker and each registered, unprotected deployment, discovered once."""
+
+    discoveries: tuple[Discovery, ...]
+
+    def of(self, url: str) -> Discovery | None:
+        """The discovery of a (normalised) URL, if it was tried."""
+        return next((d for d in self.discoveries if d.url == url), None)
+
+
+View = IngressView | AdminView | DeploymentsView | ServicesView | InvocationsView | DriftView

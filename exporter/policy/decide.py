@@ -1,0 +1,213 @@
+"""Decides, for one target, what each policy wants: act, hold for one named reason, or nothing.
+
+Pure: a report, its findings and the world in, decisions out. The gates are in ``gates``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from types import MappingProxyType
+from typing import Any
+
+from exporter.model.decision import Decision, Mode, Result, Subject
+from exporter.model.duration import format_duration
+from exporter.model.findings import Findings, Item
+from exporter.model.hold import HoldReason
+from exporter.model.operation import Request
+from exporter.model.report import Report
+from exporter.model.target import Target
+from exporter.policy.cel import Outcome, Unknown, evaluate, see
+from exporter.policy.gates import GATES, Case, in_flight_behind
+from exporter.policy.policy import Policy
+from exporter.policy.waiting import stale_of, wait_on
+from exporter.policy.world import World
+
+_LOWER = MappingProxyType({(a, b): min(a, b, key=lambda m: m.rank) for a in Mode for b in Mode})
+
+
+def decide(
+    policies: Iterable[Policy],
+    target: Target,
+    report: Report,
+    findings: Findings,
+    world: World,
+    *,
+    now: datetime,
+) -> tuple[Decision, ...]:
+    """Decide every policy that is about the target, in file order; per item with ``for_each``.
+
+    A list of items that is unknown gives one decision without an item, and so does an empty one.
+    Who was decided about before and is not any more (an item that is gone) is clear.
+    """
+    round_ = _Round(target, report, findings, world, now)
+    decisions = [
+        decision
+        for policy in policies
+        if policy.matches(target)
+        for decision in _decide_policy(policy, round_)
+    ]
+    return _one_at_a_time(decisions)
+
+
+def first_act(decisions: Iterable[Decision]) -> Decision | None:
+    """The one decision to submit: the first that acts, else the first that may rehearse."""
+    ready = [d for d in decisions if d.ready]
+    return next((d for d in ready if d.result is Result.ACT), ready[0] if ready else None)
+
+
+def to_request(decision: Decision, policy: Policy, findings: Findings) -> Request:
+    """What the remediator is asked for: the decision must be this policy's, on these findings."""
+    item = item_of(policy, findings, decision.subject.item)
+    return Request(
+        target=decision.subject.target,
+        remedy=policy.action,
+        arguments=dict(policy.arguments),
+        source="policy",
+        actor=f"policy:{policy.name}",
+        mode=decision.mode,
+        policy=policy.ref,
+        items=() if item is None else (item.key,),
+        item_values={} if item is None else plain(item.values),
+        values=plain(decision.values),
+        budget=policy.budget,
+        true_since=decision.waiting.since if decision.waiting else None,
+    )
+
+
+def still_wrong(policy: Policy, findings: Findings, item_key: str | None) -> bool:
+    """Whether the condition holds or cannot be decided: what verification waits to see end.
+
+    An item that has left a known list is not wrong any more.
+    """
+    if policy.for_each is None:
+        return evaluate(policy.condition, see(policy.condition, findings)) is not False
+    if findings.items.get(policy.for_each) is None:
+        return True
+    item = item_of(policy, findings, item_key)
+    if item is None:
+        return False
+    return evaluate(policy.condition, see(policy.condition, findings, item)) is not False
+
+
+def item_of(policy: Policy, findings: Findings, key: str | None) -> Item | None:
+    """The item of the policy's kind with this key, if it is listed now."""
+    items = findings.items.get(policy.for_each) if policy.for_each and key is not None else None
+    return next((item for item in items or () if item.key == key), None)
+
+
+def plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The same values as JSON can hold them: durations as text such as ``1h30m``."""
+    return {
+        name: format_duration(value) if isinstance(value, timedelta) else value
+        for name, value in values.items()
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Round:
+    target: Target
+    report: Report
+    findings: Findings
+    world: World
+    now: datetime
+
+
+def _decide_policy(policy: Policy, round_: _Round) -> list[Decision]:
+    if policy.for_each is None:
+        return [_decide_one(policy, None, round_)]
+    items = round_.findings.items.get(policy.for_each)
+    if items is None:
+        return [_hold_or_act(policy, None, Unknown((policy.for_each,)), {}, round_)]
+    if not items:
+        subject = Subject(policy.name, round_.target.name)
+        mode = _lower(policy.mode, round_.world.max_mode)
+        return [Decision(subject, Result.CLEAR, mode=mode, remedy=policy.action)]
+    return [_decide_one(policy, item, round_) for item in items]
+
+
+def _decide_one(policy: Policy, item: Item | None, round_: _Round) -> Decision:
+    seen = see(policy.condition, round_.findings, item)
+    outcome = evaluate(policy.condition, seen)
+    if outcome is False:
+        return Decision(
+            subject=Subject(policy.name, round_.target.name, item.key if item else None),
+            result=Result.CLEAR,
+            mode=_lower(policy.mode, round_.world.max_mode),
+            remedy=policy.action,
+            values=seen,
+        )
+    return _hold_or_act(policy, item, outcome, seen, round_)
+
+
+def _hold_or_act(
+    policy: Policy, item: Item | None, outcome: Outcome, seen: dict[str, Any], round_: _Round
+) -> Decision:
+    case = _case(policy, item, outcome, round_)
+    verdicts = tuple(gate(case) for gate in GATES)
+    held = next((v for v in verdicts if v.holds), None)
+    return Decision(
+        subject=case.subject,
+        result=Result.ACT if held is None else Result.HOLD,
+        reason=held.gate if held else None,
+        detail=held.detail if held else "",
+        mode=case.mode,
+        remedy=policy.action,
+        waiting=case.waiting,
+        values=seen,
+        verdicts=verdicts,
+    )
+
+
+def _case(policy: Policy, item: Item | None, outcome: Outcome, round_: _Round) -> Case:
+    report, world, now = round_.report, round_.world, round_.now
+    subject = Subject(policy.name, round_.target.name, item.key if item else None)
+    mode = _lower(policy.mode, world.max_mode)
+    components = policy.condition.components
+    stale = stale_of(components, report, now)
+    waiting = None
+    if outcome is True and not stale:
+        waiting = wait_on(world.waiting.get(subject), components, report, now)
+    usage = None
+    if world.ledger_ok:
+        items = () if item is None else (item.key,)
+        usage = world.usage(policy.name, subject.target, policy.action, items, mode)
+    return Case(
+        policy=policy,
+        subject=subject,
+        mode=mode,
+        outcome=outcome,
+        stale=stale,
+        waiting=waiting,
+        usage=usage,
+        report=report,
+        findings=round_.findings,
+        world=world,
+        now=now,
+    )
+
+
+def _lower(mode: Mode, most: Mode) -> Mode:
+    return _LOWER[mode, most]
+
+
+def _one_at_a_time(decisions: list[Decision]) -> tuple[Decision, ...]:
+    """Of several that would act on the target, the first does; the rest are behind it."""
+    first = next((d for d in decisions if d.result is Result.ACT), None)
+    return tuple(
+        d if first is None or d is first or d.result is not Result.ACT else _behind(d, first)
+        for d in decisions
+    )
+
+
+def _behind(decision: Decision, first: Decision) -> Decision:
+    about = f" for {first.subject.item}" if first.subject.item else ""
+    verdict = in_flight_behind(f"policy {first.subject.policy}{about} goes first on this target")
+    return replace(
+        decision,
+        result=Result.HOLD,
+        reason=HoldReason.IN_FLIGHT,
+        detail=verdict.detail,
+        verdicts=tuple(verdict if v.gate is HoldReason.IN_FLIGHT else v for v in decision.verdicts),
+    )

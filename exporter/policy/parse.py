@@ -1,0 +1,217 @@
+"""From a document to policies: every problem with its place, then frozen policies.
+
+Each part is checked by itself, so that one mistake does not hide another.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from types import MappingProxyType
+from typing import Any
+
+from pydantic import ValidationError
+
+from exporter.model.decision import Mode
+from exporter.model.operation import Budget, Window
+from exporter.model.redact import redact_text
+from exporter.model.variables import ITEM_KINDS
+from exporter.policy.actions import ACTIONS, BUILT_ACTIONS, NOT_BUILT
+from exporter.policy.cel import Condition, compile_condition
+from exporter.policy.cel_errors import ConditionError
+from exporter.policy.complaints import spell, where
+from exporter.policy.document import Document, Mark, Path, Problem
+from exporter.policy.policy import Policy, Selector, Verify
+from exporter.policy.schema import PolicyFileModel, PolicyModel
+from exporter.policy.words import did_you_mean, listing
+
+
+@dataclass(slots=True)
+class Parsed:
+    """What one file gave."""
+
+    policies: list[Policy] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def parse(document: Document, file: str, limits: tuple[Window, ...] = ()) -> Parsed:
+    """Check a document and make its policies; ``limits`` are the ones over everything."""
+    return _Parser(document, file, limits).parse()
+
+
+def line(file: str, problem: Problem) -> str:
+    """One line for a person: place, path, what is wrong and the mend; free of secrets."""
+    path = where(problem.path)
+    about = f"{path}: " if path else ""
+    place = f"{file}:{problem.mark.line}:{problem.mark.column}"
+    return f"{place}: {redact_text(about + ' '.join(problem.message.split()))}"
+
+
+class _Parser:
+    def __init__(self, document: Document, file: str, limits: tuple[Window, ...]) -> None:
+        self._document = document
+        self._file = file
+        self._limits = limits
+        self._problems = list(document.problems)
+
+    def parse(self) -> Parsed:
+        data = self._document.data
+        result = Parsed()
+        if data is None or data in ({"policies": None}, {"policies": []}):
+            result.notes.append(f"{self._file}: has no policies")
+        elif not isinstance(data, dict):
+            message = "a policy file is a mapping; write policies: and a list below it"
+            self._add(Mark(1, 1), (), message)
+        else:
+            result.policies = self._file_of(data)
+        result.problems = [line(self._file, p) for p in sorted(set(self._problems))]
+        return result
+
+    def _file_of(self, data: dict[str, Any]) -> list[Policy]:
+        model: PolicyFileModel | None = None
+        try:
+            model = PolicyFileModel.model_validate(data)
+        except ValidationError as error:
+            for detail in error.errors(include_url=False):
+                self._problems.append(spell(detail, self._document))
+        self._empty_values()
+        rows = data.get("policies")
+        policies = []
+        for index, row in enumerate(rows if isinstance(rows, list) else ()):
+            if isinstance(row, dict):
+                path: Path = ("policies", index)
+                condition, arguments = self._condition(row, path), self._arguments(row, path)
+                self._check_limits(row, path)
+                if model is not None and condition is not None and arguments is not None:
+                    policies.append(self._policy(model.policies[index], condition, arguments, path))
+        return policies
+
+    def _empty_values(self) -> None:
+        """A key without a value is a mistake: ``targets:`` alone must not mean all of them."""
+        said = {problem.path for problem in self._problems}
+        for path, node in self._document.scalars.items():
+            takes_none = len(path) == 4 and path[2] == "action"  # noqa: PLR2004 - its arguments
+            if str(node.tag).endswith(":null") and path not in said and not takes_none:
+                self._add_key(path, "is empty; write a value, or leave it out")
+
+    def _condition(self, row: dict[str, Any], path: Path) -> Condition | None:
+        source, for_each = row.get("when"), row.get("for_each")
+        known = for_each is None or (isinstance(for_each, str) and for_each in ITEM_KINDS)
+        if not isinstance(source, str) or not known:
+            return None
+        inner = (*path, "when")
+        try:
+            return compile_condition(source, for_each)
+        except ConditionError as error:
+            for complaint in error.complaints:
+                mark = self._document.inside(inner, complaint.offset)
+                self._add(mark, inner, complaint.message)
+            return None
+
+    def _arguments(self, row: dict[str, Any], path: Path) -> dict[str, Any] | None:
+        written = row.get("action")
+        if not isinstance(written, dict) or len(written) != 1:
+            return None
+        name, given = next(iter(written.items()))
+        inner = (*path, "action", name)
+        action = ACTIONS.get(name)
+        if action is None:
+            hint = did_you_mean(name, ACTIONS) or f"; write {listing(BUILT_ACTIONS)}"
+            self._add_key(inner, f"{name!r} is not an action{hint}")
+            return None
+        if not action.built:
+            self._add_key(inner, f"{name!r} {NOT_BUILT}; write {listing(BUILT_ACTIONS)}")
+            return None
+        self._check_for_each(row, path, name)
+        if not isinstance(given, (dict, type(None))):
+            return None
+        try:
+            model = action.arguments.model_validate(given or {})
+        except ValidationError as error:
+            for detail in error.errors(include_url=False):
+                self._problems.append(spell(detail, self._document, inner))
+            return None
+        return model.model_dump(exclude_none=True)
+
+    def _check_for_each(self, row: dict[str, Any], path: Path, name: str) -> None:
+        for_each, action = row.get("for_each"), ACTIONS[name]
+        kinds = listing(k for k in action.for_each if k)
+        if for_each in ITEM_KINDS and for_each not in action.for_each:
+            message = f"{name} cannot work on {for_each}; write {kinds}, or leave for_each out"
+            self._add(self._document.mark((*path, "for_each")), (*path, "for_each"), message)
+        given = row["action"][name]
+        if for_each == "workers" and isinstance(given, Mapping) and given.get("url") is not None:
+            inner = (*path, "action", name, "url")
+            message = "for_each: workers gives the URL of each item; leave url or for_each out"
+            self._add_key(inner, message)
+
+    def _check_limits(self, row: dict[str, Any], path: Path) -> None:
+        limits = row.get("limits")
+        for index, limit in enumerate(limits if isinstance(limits, list) else ()):
+            scope_item = isinstance(limit, dict) and limit.get("scope") == "item"
+            if scope_item and row.get("for_each") is None:
+                inner = (*path, "limits", index, "scope")
+                message = "'item' needs for_each; write target or policy, or add for_each"
+                self._add(self._document.mark(inner), inner, message)
+
+    def _policy(
+        self, model: PolicyModel, condition: Condition, arguments: dict[str, Any], path: Path
+    ) -> Policy:
+        windows = tuple(Window(w.scope, w.max, w.per) for w in model.limits)
+        targets = model.targets
+        return Policy(
+            name=model.name,
+            mode=Mode(model.mode),
+            selector=Selector(
+                tuple(targets.names or ()) if targets else (),
+                MappingProxyType(dict(targets.labels or {}) if targets else {}),
+            ),
+            for_each=model.for_each,
+            condition=condition,
+            for_=model.for_ or timedelta(0),
+            action=next(iter(model.action)),
+            arguments=MappingProxyType(arguments),
+            budget=Budget(model.cooldown, windows + self._limits),
+            verify=Verify(model.verify.within, model.verify.healthy_for),
+            revision=revision(model, arguments),
+            place=self._text(self._document.mark(path)),
+            places=MappingProxyType(self._places(path)),
+        )
+
+    def _places(self, path: Path) -> dict[str, str]:
+        """The places of the parts that are checked later, against targets."""
+        parts: list[Path] = [("name",), ("targets",), ("targets", "names"), ("targets", "labels")]
+        parts += [("for_each",), ("when",), ("action",), ("verify",), ("verify", "within")]
+        document = self._document
+        return {
+            ".".join(map(str, part)): self._text(document.mark((*path, *part)))
+            for part in parts
+            if (*path, *part) in document.values
+        }
+
+    def _text(self, mark: Mark) -> str:
+        return f"{self._file}:{mark.line}:{mark.column}"
+
+    def _add(self, mark: Mark, path: Path, message: str) -> None:
+        self._problems.append(Problem(mark, path, message))
+
+    def _add_key(self, path: Path, message: str) -> None:
+        self._add(self._document.key_mark(path), path, message)
+
+
+def revision(model: PolicyModel, arguments: Mapping[str, Any]) -> str:
+    """Twelve hexadecimal digits that change exactly when the policy says something else."""
+    says = model.model_dump(by_alias=True) | {"when": model.when.strip()}
+    says["action"] = {next(iter(model.action)): dict(arguments)}
+    text = json.dumps(says, sort_keys=True, default=_seconds)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _seconds(value: object) -> float:
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    raise TypeError(f"{value!r} has no canonical form")

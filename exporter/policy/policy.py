@@ -1,0 +1,80 @@
+"""A loaded policy: checked, compiled and frozen. ``load`` makes them; ``decide`` follows them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from types import MappingProxyType
+from typing import Any
+
+from exporter.model.decision import Mode
+from exporter.model.operation import Budget, PolicyRef
+from exporter.model.target import Target
+from exporter.policy.cel import Condition
+
+
+@dataclass(frozen=True, slots=True)
+class Selector:
+    """Which targets a policy is about: every given part must match, none given means all."""
+
+    names: tuple[str, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    def matches(self, target: Target) -> bool:
+        """Whether the target has one of the names and all of the labels."""
+        if self.names and target.name not in self.names:
+            return False
+        return all(target.labels.get(name) == value for name, value in self.labels.items())
+
+
+@dataclass(frozen=True, slots=True)
+class Verify:
+    """By when the repair must show, and for how long it must then hold."""
+
+    within: timedelta = timedelta(minutes=10)
+    healthy_for: timedelta = timedelta(seconds=30)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """One policy as decided on. Two are equal when they say the same, wherever they stand."""
+
+    name: str
+    mode: Mode
+    condition: Condition
+    action: str
+    """The remedy's name."""
+    arguments: Mapping[str, Any]
+    """The remedy's validated arguments, only those that have a value; durations as timedelta."""
+    budget: Budget
+    """The cooldown and every limit, the ones over everything included."""
+    selector: Selector = Selector()
+    for_each: str | None = None
+    for_: timedelta = timedelta(0)
+    verify: Verify = Verify()
+    revision: str = ""
+    """Short SHA-256 of what it says, without comments, layout and place."""
+    place: str = field(default="", compare=False)
+    """Where it begins: ``file:line:column``."""
+    places: Mapping[str, str] = field(
+        default_factory=lambda: MappingProxyType({}), compare=False, repr=False
+    )
+    """Where its parts are, by dotted path such as ``verify.within``."""
+
+    def matches(self, target: Target) -> bool:
+        """Whether this policy is about the target."""
+        return self.selector.matches(target)
+
+    def at(self, path: str) -> str:
+        """``file:line:column`` of a part, or of the nearest part around it that was written."""
+        while path:
+            if path in self.places:
+                return self.places[path]
+            path = path.rpartition(".")[0]
+        return self.place
+
+    @property
+    def ref(self) -> PolicyRef:
+        """Its name and revision, for the ledger."""
+        return PolicyRef(self.name, self.revision)

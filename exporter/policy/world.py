@@ -1,0 +1,61 @@
+"""What a decision rests on beside a target's own report: the ledger's facts, and what came before.
+
+The round assembles it; ``decide`` only looks. A gate that needs another fact adds a field here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from exporter.model.decision import Decision, Mode, Subject, Waiting
+from exporter.model.operation import Usage
+
+
+@dataclass(frozen=True, slots=True)
+class OpenOperation:
+    """The one operation that is open on a target."""
+
+    id: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A preflight that refused lately: the bounded word, the sentence, and until when to wait."""
+
+    reason: str
+    detail: str
+    until: datetime
+
+
+class UsageOf(Protocol):
+    """Looks up earlier operations in memory; asked only while the ledger is readable."""
+
+    def __call__(
+        self, policy: str, target: str, remedy: str, items: tuple[str, ...], mode: Mode, /
+    ) -> Usage:
+        """Return what a policy's budget has spent, counting only operations of the same mode."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """Everything beside the report that a gate may ask about, at one moment."""
+
+    ledger_ok: bool
+    """Whether the ledger can be written now: no ledger, no action."""
+    usage: UsageOf
+    max_mode: Mode = Mode.ENFORCE
+    """The lower of this and a policy's mode wins."""
+    open_operations: Mapping[str, OpenOperation] = field(default_factory=dict)
+    """By target name: whoever's operation it is."""
+    waiting: Mapping[Subject, Waiting] = field(default_factory=dict)
+    """From the previous round's decisions (``waiting_of``); empty after a restart."""
+    refusals: Mapping[Subject, Refusal] = field(default_factory=dict)
+
+
+def waiting_of(decisions: Iterable[Decision]) -> dict[Subject, Waiting]:
+    """What the next round's world carries over: a subject without a decision starts anew."""
+    return {d.subject: d.waiting for d in decisions if d.waiting is not None}

@@ -1,0 +1,292 @@
+"""From a request to its outcome: preflight, reserve, act, verify, finish. The only path to a write.
+
+Every write happens between a committed ledger row and its outcome (rule 1). An operation runs in
+a task that nobody cancels; a crash leaves a row whose lease runs out (rule 5). What verification
+waits for is in ``verification``; what a remedy does is its own affair.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from exporter.guard import LEASE, LeaseGuard, kept_lease
+from exporter.model.decision import Mode, Subject
+from exporter.model.derive import derive
+from exporter.model.errors import (
+    CallFailedError,
+    LeaseLostError,
+    LedgerUnavailableError,
+    MedicError,
+    RefusedError,
+)
+from exporter.model.operation import ActResult, Operation, Outcome, Phase, Plan, Request
+from exporter.refusals import Refusals
+from exporter.verification import Verification, Verifier
+
+if TYPE_CHECKING:
+    from exporter.backends.backend import Backend
+    from exporter.fleet import Fleet
+    from exporter.ledger.gateway import Ledger
+    from exporter.remedies.remedy import Remedy, RemedyContext
+
+_log = structlog.get_logger(__name__)
+
+OnClosed = Callable[[Operation, Request | None], None]
+"""Told of every operation that ends here; the request is None for one taken over."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """One operation that is under way, and everything it needs."""
+
+    operation: Operation
+    request: Request | None
+    plan: Plan
+    remedy: Remedy
+    backend: Backend
+    verification: Verification
+
+
+class Remediator:
+    """Runs operations: at most one at a time on a target, in this process and in the ledger."""
+
+    def __init__(  # noqa: PLR0913 - its collaborators
+        self,
+        *,
+        ledger: Ledger,
+        fleet: Fleet,
+        verifier: Verifier,
+        owner: str,
+        now: Callable[[], datetime],
+        on_closed: OnClosed = lambda _operation, _request: None,
+    ) -> None:
+        self._ledger = ledger
+        self._fleet = fleet
+        self._verifier = verifier
+        self._owner = owner
+        self._now = now
+        self._on_closed = on_closed
+        self._tasks: dict[asyncio.Task[None], str] = {}
+        self.busy: dict[str, str] = {}
+        """By target, the remedy that runs in this process now, preflight included."""
+        self.refusals = Refusals()
+
+    def submit(
+        self, subject: Subject, request: Request, backend: Backend, verification: Verification
+    ) -> None:
+        """Start a policy's operation in a task of its own; nobody waits for it."""
+        if request.target not in self.busy:
+            work = self._run(subject, request, backend, verification)
+            self._start(work, target=request.target, remedy=request.remedy)
+
+    def resume(self, operation: Operation, backend: Backend) -> None:
+        """Finish the verification of an operation whose owner died after its last write."""
+        if operation.target not in self.busy:
+            work = self._resume(operation, backend)
+            self._start(work, target=operation.target, remedy=operation.remedy)
+
+    async def drain(self, timeout_seconds: float) -> bool:
+        """Wait for running operations to finish. False when some were still running."""
+        if not self._tasks:
+            return True
+        _, running = await asyncio.wait(tuple(self._tasks), timeout=timeout_seconds)
+        for task in running:
+            _log.warning("operation.abandoned", target=self._tasks.get(task))
+        return not running
+
+    async def perform(
+        self, request: Request, backend: Backend, verification: Verification
+    ) -> Operation:
+        """Carry out one request and return its closed ledger row.
+
+        RefusedError, InFlightError, LimitReachedError, CallFailedError and
+        LedgerUnavailableError mean that nothing was written; what a person asked for is in the
+        ledger all the same (``refused``).
+        """
+        remedy = remedy_of(backend, request.remedy)
+        try:
+            context = context_of(backend, self._fleet, self._now)
+            plan = await remedy.preflight(context, request)
+            if request.mode is not Mode.ENFORCE:
+                return await self._ledger.rehearse(request, plan, now=self._now())
+            operation = await self._ledger.reserve(
+                request, plan, owner=self._owner, lease=LEASE, now=self._now()
+            )
+        except LedgerUnavailableError:
+            raise
+        except MedicError as error:
+            if request.by_person:
+                reason = str(getattr(error, "reason", "in-flight"))
+                await self._ledger.refuse(
+                    request, reason=reason, message=str(error), now=self._now()
+                )
+            raise
+        _log.info("operation.reserved", operation=operation.id, plan=operation.summary)
+        job = _Job(operation, request, plan, remedy, backend, verification)
+        async with kept_lease(operation.id, ledger=self._ledger, owner=self._owner, now=self._now):
+            return await self._carry_out(job)
+
+    async def _carry_out(self, job: _Job) -> Operation:
+        """Act, verify, finish. An operation whose lease or ledger is lost is left to its lease."""
+        guard = LeaseGuard(
+            job.operation.id, ledger=self._ledger, owner=self._owner, now=self._now
+        )
+        context = context_of(job.backend, self._fleet, self._now)
+        try:
+            result = await job.remedy.act(context, job.plan, guard)
+        except (LeaseLostError, LedgerUnavailableError) as error:
+            _log.error("operation.lost", operation=job.operation.id, error=str(error))  # noqa: TRY400 - expected, no traceback
+            raise
+        except Exception as error:  # noqa: BLE001 - every way an act can end needs its outcome
+            return await self._finish(
+                job, _outcome_of(error, guard), ActResult(), error=_told(job, error)
+            )
+        if result.nothing_to_do:
+            return await self._finish(job, Outcome.NOTHING_TO_DO, result)
+        acted = await self._ledger.mark_acted(
+            job.operation.id, result, owner=self._owner, lease=LEASE, now=self._now()
+        )
+        return await self._verify(job, result, since=acted.acted_at or self._now())
+
+    async def _verify(self, job: _Job, result: ActResult, *, since: datetime) -> Operation:
+        await self._ledger.advance(
+            job.operation.id, Phase.VERIFYING, owner=self._owner, lease=LEASE, now=self._now()
+        )
+        missing = await self._verifier.verify(
+            job.backend.target,
+            job.verification,
+            needs=job.remedy.components,
+            check=lambda report, now: job.remedy.check(
+                job.plan.arguments, result.after, report, now
+            ),
+            since=since,
+        )
+        if missing is not None:
+            return await self._finish(job, Outcome.UNVERIFIED, result, error=missing)
+        outcome = Outcome.PARTIAL if result.partial else Outcome.VERIFIED
+        return await self._finish(job, outcome, result)
+
+    async def _finish(
+        self, job: _Job, outcome: Outcome, result: ActResult, error: str | None = None
+    ) -> Operation:
+        closed = await self._ledger.finish(
+            job.operation.id,
+            outcome,
+            owner=self._owner,
+            now=self._now(),
+            after=result.after or None,
+            error=error,
+        )
+        _log.info(
+            "operation.closed",
+            operation=closed.id,
+            target=closed.target,
+            remedy=closed.remedy,
+            outcome=str(outcome),
+            error=closed.error,
+        )
+        self._on_closed(closed, job.request)
+        return closed
+
+    async def _run(
+        self, subject: Subject, request: Request, backend: Backend, verification: Verification
+    ) -> None:
+        try:
+            closed = await self.perform(request, backend, verification)
+        except LedgerUnavailableError:
+            raise
+        except MedicError as error:
+            self._refused(subject, error)
+            return
+        if closed.outcome is Outcome.OBSERVED:
+            self._on_closed(closed, request)
+        if closed.outcome is Outcome.REFUSED:
+            self._refused(subject, RefusedError("changed", closed.error or "the world changed"))
+        else:
+            self.refusals.forget([subject])
+
+    def _refused(self, subject: Subject, error: MedicError) -> None:
+        refusal = self.refusals.note(subject, error, now=self._now())
+        _log.info(
+            "preflight.refused",
+            policy=subject.policy,
+            target=subject.target,
+            item=subject.item,
+            reason=refusal.reason,
+            detail=refusal.detail,
+            until=refusal.until.isoformat(),
+        )
+
+    async def _resume(self, operation: Operation, backend: Backend) -> None:
+        plan = Plan(
+            remedy=operation.remedy,
+            target=operation.target,
+            summary=operation.summary,
+            arguments=operation.arguments,
+        )
+        remedy = remedy_of(backend, operation.remedy)
+        job = _Job(operation, None, plan, remedy, backend, Verification())
+        result = ActResult(after=operation.after)
+        async with kept_lease(operation.id, ledger=self._ledger, owner=self._owner, now=self._now):
+            await self._verify(job, result, since=self._now())
+
+    def _start(self, work: Coroutine[Any, Any, None], *, target: str, remedy: str) -> None:
+        self.busy[target] = remedy
+        task = asyncio.ensure_future(self._guarded(work, target))
+        self._tasks[task] = target
+        task.add_done_callback(lambda done: self._tasks.pop(done, None))
+
+    async def _guarded(self, work: Coroutine[Any, Any, None], target: str) -> None:
+        try:
+            await work
+        except MedicError as error:
+            _log.warning("operation.stopped", target=target, error=str(error))
+        except Exception:
+            _log.exception("operation.crashed", target=target)
+        finally:
+            self.busy.pop(target, None)
+
+
+async def preview(
+    request: Request, backend: Backend, *, fleet: Fleet, now: Callable[[], datetime]
+) -> Plan:
+    """The plan a request would carry out: reads only (``--dry-run``)."""
+    context = context_of(backend, fleet, now)
+    return await remedy_of(backend, request.remedy).preflight(context, request)
+
+
+def remedy_of(backend: Backend, name: str) -> Remedy:
+    """The remedy of that name; RefusedError when the target does not support it."""
+    remedy = backend.remedies.get(name)
+    if remedy is None:
+        msg = f"target {backend.target.name} cannot {name}"
+        raise RefusedError("remedy-unsupported", msg)
+    return remedy
+
+
+def context_of(backend: Backend, fleet: Fleet, now: Callable[[], datetime]) -> RemedyContext:
+    """What a remedy works with, the newest findings included."""
+    findings = derive(fleet.report(backend.target.name), backend.target, now=now())
+    return backend.context(findings, now)
+
+
+def _outcome_of(error: Exception, guard: LeaseGuard) -> Outcome:
+    """How an act ended that did not return: refused, failed, or nobody knows."""
+    if isinstance(error, RefusedError) and not guard.writes:
+        return Outcome.REFUSED
+    if isinstance(error, CallFailedError) and guard.writes and error.outcome_unknown:
+        return Outcome.INDETERMINATE
+    return Outcome.FAILED
+
+
+def _told(job: _Job, error: Exception) -> str:
+    if isinstance(error, MedicError):
+        return str(error)
+    _log.error("operation.crashed", operation=job.operation.id, exc_info=error)
+    return f"internal error: {type(error).__name__}"

@@ -1,0 +1,60 @@
+"""What a remedy is, and what it is given to work with."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from exporter.model.component import Component
+from exporter.model.findings import Findings
+from exporter.model.operation import ActResult, ItemOutcome, Plan, Request
+from exporter.model.report import Report
+from exporter.model.target import Target
+from exporter.restate_api import RestateApi
+
+
+class WriteGuard(Protocol):
+    """Asked right before every write: the lease is checked, the step is recorded.
+
+    Raises LeaseLostError (stop at once) or LedgerUnavailableError (no ledger, no action).
+    """
+
+    async def before_write(self, step: str) -> None:
+        """Confirm that this process may write now. ``step`` names the write for the ledger."""
+
+    async def item_done(self, outcome: ItemOutcome) -> None:
+        """Record what became of one item."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemedyContext:
+    """A target and the means to read and write it. ``findings`` are the newest known, if any."""
+
+    api: RestateApi
+    target: Target
+    now: Callable[[], datetime]
+    findings: Findings | None = None
+    allowed_urls: frozenset[str] = frozenset()
+    """Normalised URLs policies may register beyond the target's workers."""
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remedy:
+    """One kind of repair.
+
+    ``preflight`` only reads: it returns a plan or raises RefusedError. ``act`` re-reads what the
+    plan rests on, then writes, each write behind the guard. ``check`` is the postcondition on
+    readings begun after the writes: None when it holds, else what is still missing.
+    """
+
+    name: str
+    preflight: Callable[[RemedyContext, Request], Awaitable[Plan]]
+    act: Callable[[RemedyContext, Plan, WriteGuard], Awaitable[ActResult]]
+    check: Callable[[Mapping[str, Any], Mapping[str, Any], Report, datetime], str | None]
+    """Arguments, the ``after`` facts of the act, the report, now."""
+    components: frozenset[Component]
+    """What ``check`` needs read anew."""

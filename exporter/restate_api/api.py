@@ -1,0 +1,51 @@
+"""One Restate environment, as the rest of the program holds it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from exporter.restate_api.admin import DISCOVERY_TIMEOUT, Admin
+from exporter.restate_api.ingress import Ingress
+from exporter.restate_api.invocations import Invocations
+from exporter.restate_api.query import QUERY_TIMEOUT, Query
+from exporter.transport import TokenProvider, Transport
+
+CALL_TIMEOUT = timedelta(seconds=10)
+
+
+@dataclass(frozen=True, slots=True)
+class RestateApi:
+    """Everything one environment can be asked."""
+
+    ingress: Ingress
+    admin: Admin
+    query: Query
+    invocations: Invocations
+
+
+def connect(
+    transport: Transport,
+    *,
+    ingress_url: str,
+    admin_url: str,
+    ingress_token: TokenProvider | None = None,
+    admin_token: TokenProvider | None = None,
+    timeout: timedelta = CALL_TIMEOUT,
+    query_timeout: timedelta = QUERY_TIMEOUT,
+    discovery_timeout: timedelta = DISCOVERY_TIMEOUT,
+) -> RestateApi:
+    """Build the API of one environment; nothing is called yet.
+
+    The two tokens are different credentials (restate-facts, Health). Raises ConfigurationError for
+    what is not a base URL.
+    The three limits are those of one whole call.
+    """
+    admin = transport.client(admin_url, token=admin_token, timeout=timeout)
+    query = Query(admin, timeout=query_timeout)
+    return RestateApi(
+        ingress=Ingress(transport.client(ingress_url, token=ingress_token, timeout=timeout)),
+        admin=Admin(admin, discovery_timeout=discovery_timeout),
+        query=query,
+        invocations=Invocations(query),
+    )

@@ -1,0 +1,101 @@
+"""Rows of the queries over Restate's introspection tables. A null column is left out of its row."""
+
+from __future__ import annotations
+
+from typing import Generic, TypeVar
+
+from pydantic import AwareDatetime
+
+from exporter.restate_api.bodies import AnyServiceType, Body, PathSafe
+
+Row = TypeVar("Row", bound=Body)
+
+
+class Rows(Body, Generic[Row]):
+    """``POST /query``; a column that is null is left out of its row."""
+
+    rows: list[Row]
+
+
+class CountRow(Body):
+    """A number for a name."""
+
+    name: str
+    n: int
+
+
+class GroupRow(Body):
+    """One group of the scan over ``sys_invocation_status``."""
+
+    pinned_deployment_id: str | None = None
+    target_service_name: str
+    target_service_ty: AnyServiceType
+    status: str
+    completion_result: str | None = None
+    n: int
+    oldest_created: AwareDatetime
+    oldest_modified: AwareDatetime
+    failures_24h: int = 0
+
+
+class InvocationRow(Body):
+    """One invocation of ``sys_invocation_status``."""
+
+    id: PathSafe
+    target_service_name: str
+    target_service_ty: AnyServiceType
+    target_service_key: str | None = None
+    target_handler_name: str
+    status: str
+    pinned_deployment_id: str | None = None
+    created_at: AwareDatetime
+    modified_at: AwareDatetime
+    completed_at: AwareDatetime | None = None
+    failure: str = ""
+
+
+class StateRow(Body):
+    """One invocation of ``sys_invocation_state``: what its current leader knows of its attempts."""
+
+    id: PathSafe
+    in_flight: bool = False
+    retry_count: int = 0
+    last_failure_error_code: str = ""
+    failure: str = ""
+
+
+class StateTotals(Body):
+    """How many invocations retry, and how many of them because of RT0016."""
+
+    n: int
+    mismatched: int | None = None
+
+
+class KeyCountRow(Body):
+    """A number for a workflow key."""
+
+    service: str
+    key: str
+    n: int
+
+
+class PausedEventRow(Body):
+    """The newest ``Paused`` event of an invocation, cut to a bounded head and tail."""
+
+    id: PathSafe
+    head: str
+    tail: str
+    size: int
+
+
+class PausedFailure(Body):
+    """Why an invocation was failing when it was paused."""
+
+    error_message: str = ""
+    restate_doc_error_code: str | None = None
+
+
+class PausedEvent(Body):
+    """The JSON of a ``Paused`` event. What never failed has no ``last_failure``."""
+
+    last_failure: PausedFailure | None = None

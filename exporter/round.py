@@ -1,0 +1,190 @@
+"""One round of one target: probe, merge, derive, decide, render, record, submit.
+
+The whole data flow of restate-medic in one place. A round never waits for a remedy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import structlog
+
+from exporter.model.component import Component, Reason
+from exporter.model.decision import Decision, Mode, Result, Subject, Waiting
+from exporter.model.derive import derive
+from exporter.model.errors import LedgerUnavailableError
+from exporter.model.findings import Findings
+from exporter.model.operation import Usage
+from exporter.policy.decide import decide, first_act, still_wrong, to_request
+from exporter.policy.limits import remaining
+from exporter.policy.policy import Policy
+from exporter.policy.world import OpenOperation, World, waiting_of
+from exporter.verification import Verification
+
+if TYPE_CHECKING:
+    from exporter.backends.backend import Backend
+    from exporter.fleet import Fleet
+    from exporter.ledger.gateway import Ledger
+    from exporter.metrics.instruments import Instruments
+    from exporter.remediate import Remediator
+
+_log = structlog.get_logger(__name__)
+OnDecided = Callable[[str, tuple[Decision, ...], datetime], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """One target as configured now: its backend, the policies, and the most they may do."""
+
+    backend: Backend
+    policies: tuple[Policy, ...]
+    max_mode: Mode
+
+
+class Rounds:
+    """Runs rounds, and remembers what the next one needs of the last."""
+
+    def __init__(  # noqa: PLR0913 - the collaborators of the whole data flow
+        self,
+        *,
+        fleet: Fleet,
+        ledger: Ledger,
+        remediator: Remediator,
+        instruments: Instruments,
+        now: Callable[[], datetime],
+        on_decided: OnDecided = lambda _target, _decisions, _at: None,
+    ) -> None:
+        self._fleet = fleet
+        self._ledger = ledger
+        self._remediator = remediator
+        self._instruments = instruments
+        self._now = now
+        self._on_decided = on_decided
+        self._waiting: dict[str, dict[Subject, Waiting]] = {}
+        self._standing: dict[str, dict[Subject, tuple[str, str]]] = {}
+        self.accepting = True
+        """False while the daemon stops: rounds go on, nothing new is started."""
+
+    async def run(self, watched: Watched, due: Iterable[Component]) -> None:
+        """Run one round: read what is due, decide, show, record, start at most one repair."""
+        backend, target = watched.backend, watched.backend.target
+        readings = await backend.probe(due)
+        if any(reading.reason is Reason.UNAUTHORIZED for reading in readings):
+            backend.refresh_secrets()
+        ledger_ok = await self._ledger_ok()
+        now = self._now()
+        report = self._fleet.merge(target, readings, now=now)
+        findings = derive(report, target, now=now)
+        world = self._world(watched, ledger_ok=ledger_ok)
+        decisions = decide(watched.policies, target, report, findings, world, now=now)
+        self._waiting[target.name] = waiting_of(decisions)
+        self._on_decided(target.name, decisions, now)
+        self._show_limits(watched, now, ledger_ok=ledger_ok)
+        self._instruments.round_ended(report, findings, decisions, readings, now=now)
+        self._tell_changes(target.name, decisions)
+        await self._record(decisions, now)
+        self._submit(watched, findings, decisions)
+
+    def forget(self, target: str) -> None:
+        """Drop what is remembered of a target that is no longer configured, or was changed."""
+        self._waiting.pop(target, None)
+        self._standing.pop(target, None)
+
+    async def _ledger_ok(self) -> bool:
+        """Take in what other processes wrote. False: nothing may be done now."""
+        try:
+            await self._ledger.refresh()
+        except LedgerUnavailableError:
+            return False
+        self._instruments.ledger_head(self._ledger.standing.seq)
+        return True
+
+    def _world(self, watched: Watched, *, ledger_ok: bool) -> World:
+        name = watched.backend.target.name
+        return World(
+            ledger_ok=ledger_ok,
+            max_mode=watched.max_mode,
+            open_operations=self._open(name),
+            waiting=self._waiting.get(name, {}),
+            refusals=self._remediator.refusals.current(),
+            usage=self._usage,
+        )
+
+    def _open(self, target: str) -> dict[str, OpenOperation]:
+        """The open operation on the target: in the ledger, or still in its preflight here."""
+        found = self._ledger.standing.open_on(target)
+        if found is not None:
+            return {target: OpenOperation(found.id, found.remedy)}
+        running = self._remediator.busy.get(target)
+        return {target: OpenOperation("preflight", running)} if running else {}
+
+    def _usage(
+        self, policy: str, target: str, remedy: str, items: tuple[str, ...], mode: Mode
+    ) -> Usage:
+        return self._ledger.standing.usage(
+            target=target, remedy=remedy, policy=policy, items=items, mode=mode
+        )
+
+    def _show_limits(self, watched: Watched, now: datetime, *, ledger_ok: bool) -> None:
+        """What is left of each limit, for policies that ever acted on the target."""
+        if not ledger_ok:
+            return
+        name = watched.backend.target.name
+        left: dict[tuple[str, str], int] = {}
+        for policy in watched.policies:
+            if policy.matches(watched.backend.target):
+                usage = self._usage(policy.name, name, policy.action, (), Mode.ENFORCE)
+                if usage.target:
+                    for scope, count in remaining(policy.budget, usage, now=now).items():
+                        left[policy.name, scope] = count
+        self._instruments.limits_left(name, left)
+
+    def _tell_changes(self, target: str, decisions: tuple[Decision, ...]) -> None:
+        """Log and count what changed since the last round; a policy that begins clear did not."""
+        before = self._standing.get(target, {})
+        clear = (str(Result.CLEAR), "")
+        for d in decisions:
+            if before.get(d.subject, clear) != d.standing:
+                self._instruments.decision_changed(d.subject.policy, d.result, d.reason)
+                _log.info(
+                    "decision.changed",
+                    policy=d.subject.policy,
+                    target=target,
+                    item=d.subject.item,
+                    result=str(d.result),
+                    reason=str(d.reason or ""),
+                    detail=d.detail,
+                )
+        self._standing[target] = {d.subject: d.standing for d in decisions}
+        self._remediator.refusals.forget(
+            d.subject for d in decisions if d.result is Result.CLEAR
+        )
+
+    async def _record(self, decisions: tuple[Decision, ...], now: datetime) -> None:
+        try:
+            await self._ledger.note_changes(decisions, now=now)
+        except LedgerUnavailableError as error:
+            _log.warning("ledger.unavailable", error=str(error))
+
+    def _submit(
+        self, watched: Watched, findings: Findings, decisions: tuple[Decision, ...]
+    ) -> None:
+        decision = first_act(decisions)
+        if decision is None or not self.accepting:
+            return
+        policy = next(p for p in watched.policies if p.name == decision.subject.policy)
+        item = decision.subject.item
+        self._remediator.submit(
+            decision.subject,
+            to_request(decision, policy, findings),
+            watched.backend,
+            Verification(
+                within=policy.verify.within,
+                healthy_for=policy.verify.healthy_for,
+                components=policy.condition.components,
+                still_wrong=lambda later: still_wrong(policy, later, item),
+            ),
+        )

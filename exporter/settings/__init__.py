@@ -1,0 +1,1 @@
+"""Configuration: its shape, where it comes from, and the secrets it points to."""

@@ -1,0 +1,263 @@
+"""Configuration as the operator writes it: ``restate-medic.yaml``, environment, flags.
+
+Shapes and rules only: ``load`` finds the file and its places, ``app`` builds the daemon from it.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from exporter.model.component import Component
+from exporter.model.decision import Mode
+from exporter.model.duration import parse_duration
+from exporter.model.operation import Window
+from exporter.model.target import Target, Worker, is_placeholder, normalise_url
+from exporter.settings.secrets import SecretRef, Section
+
+ENV_PREFIX = "RESTATE_MEDIC_"
+DEFAULT_LISTEN = "127.0.0.1:9970"
+DEFAULT_STORAGE = "sqlite:///data/medic.db"
+DEFAULT_POLICIES = ("policies/*.yaml", "policies/*.yml")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
+_SHORTEST_INTERVAL = timedelta(seconds=1)
+
+
+def _positive(value: object) -> timedelta:
+    duration = parse_duration(value)
+    if duration <= timedelta(0):
+        msg = f"{value!r} is zero; write a duration such as 15s"
+        raise ValueError(msg)
+    return duration
+
+
+def _interval(value: object) -> timedelta:
+    duration = _positive(value)
+    if duration < _SHORTEST_INTERVAL:
+        msg = f"{value!r} would hammer the server; write 1s or more"
+        raise ValueError(msg)
+    return duration
+
+
+def _not_built(_value: object) -> None:
+    msg = "is designed but not built in this version; remove it"
+    raise ValueError(msg)
+
+
+Duration = Annotated[timedelta, BeforeValidator(_positive)]
+Interval = Annotated[timedelta, BeforeValidator(_interval)]
+NotBuilt = Annotated[None, BeforeValidator(_not_built)]
+"""A key of the design that this version refuses rather than ignores."""
+
+
+def _http_url(value: str) -> str:
+    parts = urlsplit(value.strip())
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        msg = f"{value!r} is not a URL; write http://host:port or https://host:port"
+        raise ValueError(msg)
+    if is_placeholder(value):
+        msg = f"{value!r} is a placeholder; write the real address"
+        raise ValueError(msg)
+    return value.strip()
+
+
+HttpUrl = Annotated[str, Field(min_length=1), BeforeValidator(lambda v: _http_url(str(v)))]
+
+
+class WorkerSettings(Section):
+    """One worker that should be registered."""
+
+    url: HttpUrl
+    services: tuple[str, ...] = ()
+
+
+class ProtectSettings(Section):
+    """Deployments that are never touched."""
+
+    deployment_metadata: dict[str, str] = {}
+
+
+class TargetSettings(Section):
+    """One Restate environment."""
+
+    name: str
+    ingress_url: HttpUrl
+    admin_url: HttpUrl
+    node_url: NotBuilt = None
+    heartbeat: NotBuilt = None
+    dalp: NotBuilt = None
+    ingress_token: SecretRef | None = None
+    admin_token: SecretRef | None = None
+    service_url: HttpUrl | None = None
+    workers: tuple[WorkerSettings, ...] = ()
+    expected_services: tuple[str, ...] = ()
+    protect: ProtectSettings = ProtectSettings()
+    labels: dict[str, str] = {}
+    interval: Interval | None = None
+    invocations_interval: Interval | None = None
+    drift_interval: Interval | None = None
+
+    @field_validator("name")
+    @classmethod
+    def _plain_name(cls, name: str) -> str:
+        if not _NAME.fullmatch(name):
+            msg = f"{name!r} is not a name; use letters, digits, dots, dashes and underscores"
+            raise ValueError(msg)
+        return name
+
+    @field_validator("ingress_token")
+    @classmethod
+    def _ingress_takes_the_api_key(cls, ref: SecretRef | None) -> SecretRef | None:
+        if ref is not None and ref.read().startswith("eyJ"):
+            msg = (
+                "this is a JWT (it begins with eyJ), which only the admin API takes; the ingress"
+                " wants the API key that begins with key_"
+            )
+            raise ValueError(msg)
+        return ref
+
+    @field_validator("admin_token")
+    @classmethod
+    def _readable(cls, ref: SecretRef | None) -> SecretRef | None:
+        if ref is not None:
+            ref.read()
+        return ref
+
+    @model_validator(mode="after")
+    def _one_way_to_name_workers(self) -> Self:
+        if self.service_url is not None and self.workers:
+            msg = "service_url is short for workers: [{url: …}]; write only one of them"
+            raise ValueError(msg)
+        urls = [normalise_url(w.url) for w in self.workers]
+        if len(urls) != len(set(urls)):
+            msg = "workers: the same URL is listed twice; merge the two entries"
+            raise ValueError(msg)
+        return self
+
+
+class LimitSettings(Section):
+    """A limit over everything policies do, on every target together."""
+
+    max: int = Field(ge=0)
+    per: Duration | Literal["forever"]
+
+    @property
+    def window(self) -> Window:
+        """The same as the engine counts it."""
+        return Window("global", self.max, None if isinstance(self.per, str) else self.per)
+
+
+class StorageSettings(Section):
+    """The ledger's database."""
+
+    url: str = DEFAULT_STORAGE
+
+    @field_validator("url")
+    @classmethod
+    def _known_database(cls, url: str) -> str:
+        if not url.startswith(("sqlite:///", "postgresql://")):
+            msg = "write sqlite:///path/to/medic.db or postgresql://user@host/database"
+            raise ValueError(msg)
+        return url
+
+
+class Settings(BaseSettings):
+    """The whole configuration file."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid",
+        frozen=True,
+        env_prefix=ENV_PREFIX,
+        env_nested_delimiter="__",
+        validate_default=False,
+    )
+    targets: tuple[TargetSettings, ...]
+    target_files: NotBuilt = None
+    notifiers: NotBuilt = None
+    alertmanager: NotBuilt = None
+    history: NotBuilt = None
+    interval: Interval = timedelta(seconds=15)
+    invocations_interval: Interval = timedelta(seconds=60)
+    drift_interval: Interval = timedelta(minutes=5)
+    timeout: Duration = timedelta(seconds=5)
+    """How long one call to a Restate may take, connecting and reading together."""
+    max_mode: Mode = Mode.ENFORCE
+    policies: tuple[str, ...] = DEFAULT_POLICIES
+    storage: StorageSettings = StorageSettings()
+    limits: tuple[LimitSettings, ...] = ()
+    allowed_service_urls: tuple[HttpUrl, ...] = ()
+    web_listen_address: str = DEFAULT_LISTEN
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    drain_timeout: Duration = timedelta(seconds=30)
+    """How long SIGTERM waits for a running operation."""
+
+    @model_validator(mode="after")
+    def _targets_differ(self) -> Self:
+        if not self.targets:
+            msg = "targets: names none; write targets: [{name: …, ingress_url: …, admin_url: …}]"
+            raise ValueError(msg)
+        names: set[str] = set()
+        admins: dict[str, str] = {}
+        for target in self.targets:
+            if target.name in names:
+                msg = f"two targets are named {target.name!r}; rename one"
+                raise ValueError(msg)
+            names.add(target.name)
+            admin = normalise_url(target.admin_url)
+            if admin in admins:
+                msg = (
+                    f"targets {admins[admin]!r} and {target.name!r} have the same admin_url: each"
+                    " Restate is one target; merge them"
+                )
+                raise ValueError(msg)
+            admins[admin] = target.name
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Environment over the file; flags are merged over both by ``load``."""
+        del dotenv_settings, file_secret_settings
+        given = init_settings.init_kwargs if isinstance(init_settings, InitSettingsSource) else {}
+        flags = InitSettingsSource(settings_cls, given.pop("_flags", {}))
+        return flags, env_settings, init_settings
+
+    def target_of(self, target: TargetSettings) -> Target:
+        """The expectations of one target, as rules see them."""
+        workers = target.workers
+        if target.service_url is not None:
+            workers = (WorkerSettings(url=target.service_url),)
+        quick = target.interval or self.interval
+        return Target(
+            name=target.name,
+            workers=tuple(
+                Worker(normalise_url(w.url), tuple(sorted(set(w.services)))) for w in workers
+            ),
+            expected_services=tuple(sorted(set(target.expected_services))),
+            labels=dict(target.labels),
+            protected_metadata=dict(target.protect.deployment_metadata),
+            intervals={
+                Component.INGRESS: quick,
+                Component.ADMIN: quick,
+                Component.DEPLOYMENTS: quick,
+                Component.SERVICES: quick,
+                Component.INVOCATIONS: target.invocations_interval or self.invocations_interval,
+                Component.DRIFT: target.drift_interval or self.drift_interval,
+            },
+        )

@@ -1,0 +1,104 @@
+"""Did it help? Waits for readings begun after the write until they show it, or time is up."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from exporter.fleet import Fleet
+from exporter.model.component import Component
+from exporter.model.derive import derive
+from exporter.model.findings import Findings
+from exporter.model.report import Report
+from exporter.model.target import Target
+
+_BY_PERSON = timedelta(seconds=30)
+_FIRST_PAUSE = timedelta(seconds=1)
+_LONGEST_PAUSE = timedelta(seconds=15)
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What must be seen, for how long, and by when. The defaults are a person's operation's."""
+
+    within: timedelta = _BY_PERSON
+    healthy_for: timedelta = timedelta(0)
+    components: frozenset[Component] = frozenset()
+    """What the policy's condition reads, beside what the remedy's own check reads."""
+    still_wrong: Callable[[Findings], bool] = lambda _findings: False
+    """Whether the condition that called for the operation holds, or cannot be decided."""
+
+
+class Verifier:
+    """Asks for fresh readings through ``wake`` and judges them as they come."""
+
+    def __init__(
+        self,
+        *,
+        fleet: Fleet,
+        now: Callable[[], datetime],
+        wake: Callable[[str, frozenset[Component]], None],
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._fleet = fleet
+        self._now = now
+        self._wake = wake
+        self._sleep = sleep
+
+    async def verify(
+        self,
+        target: Target,
+        verification: Verification,
+        *,
+        needs: frozenset[Component],
+        check: Callable[[Report, datetime], str | None],
+        since: datetime,
+    ) -> str | None:
+        """Return None once everything holds for ``healthy_for``; else what is missing at the end.
+
+        Only readings begun after ``since`` count. A component that cannot be read keeps it waiting.
+        """
+        wanted = (needs | verification.components) & target.intervals.keys()
+        deadline = since + verification.within
+        missing = "no fresh reading came in time"
+        healthy_since: datetime | None = None
+        cutoff, pause = since, _FIRST_PAUSE
+        while True:
+            self._wake(target.name, wanted)
+            report = await self._fleet.fresher(
+                target.name, wanted, after=cutoff, timeout_seconds=self._left(deadline)
+            )
+            if report is None:
+                return missing
+            cutoff = min((report.readings[c].started_at for c in wanted), default=self._now())
+            found = self._judge(target, verification, check, report)
+            if found is None:
+                healthy_since = healthy_since or cutoff
+                rest = verification.healthy_for - (cutoff - healthy_since)
+                if rest <= timedelta(0):
+                    return None
+                missing = "it was not healthy for long enough"
+            else:
+                healthy_since, missing, rest = None, found, pause
+                pause = min(pause * 2, _LONGEST_PAUSE)
+            await self._sleep(min(rest.total_seconds(), max(self._left(deadline), 0)))
+
+    def _left(self, deadline: datetime) -> float:
+        return (deadline - self._now()).total_seconds()
+
+    def _judge(
+        self,
+        target: Target,
+        verification: Verification,
+        check: Callable[[Report, datetime], str | None],
+        report: Report,
+    ) -> str | None:
+        now = self._now()
+        missing = check(report, now)
+        if missing is not None:
+            return missing
+        if verification.still_wrong(derive(report, target, now=now)):
+            return "the condition that called for it still holds"
+        return None

@@ -1,0 +1,121 @@
+"""The routes for machines: metrics, health, readiness, reload, present decisions."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from ipaddress import IPv6Address, ip_address
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import PlainTextResponse
+
+from exporter.metrics.exposition import Exposition
+from exporter.model.decision import Result
+from exporter.model.redact import redact_text
+from exporter.web.errors import error_response
+from exporter.web.status import ReloadResult, WebStatus
+from exporter.wire.decisions import DecisionsAnswer, decision_body
+
+_READ = ["GET", "HEAD"]
+_FROM_ELSEWHERE = ("forwarded", "x-forwarded-for", "x-real-ip", "origin")
+_NAMES_SHOWN = 20
+
+
+def metrics_routes(exposition: Exposition, path: str) -> APIRouter:
+    """The page that Prometheus scrapes."""
+    router = APIRouter()
+
+    @router.api_route(path, methods=_READ)
+    async def metrics(request: Request) -> Response:
+        scrape = await exposition.scrape(
+            accept=",".join(request.headers.getlist("accept")),
+            accept_encoding=",".join(request.headers.getlist("accept-encoding")),
+            names=request.query_params.getlist("name[]"),
+        )
+        headers = {"Content-Type": scrape.content_type, "Vary": "Accept, Accept-Encoding"}
+        if scrape.content_encoding:
+            headers["Content-Encoding"] = scrape.content_encoding
+        return Response(scrape.body, headers=headers)
+
+    return router
+
+
+def health_routes(status: Callable[[], WebStatus]) -> APIRouter:
+    """Healthy while the process answers; ready once every target has had a round."""
+    router = APIRouter()
+
+    @router.api_route("/-/healthy", methods=_READ)
+    async def healthy() -> PlainTextResponse:
+        return PlainTextResponse("healthy\n")
+
+    @router.api_route("/-/ready", methods=_READ)
+    async def ready() -> PlainTextResponse:
+        now = status()
+        if now.ready:
+            return PlainTextResponse("ready\n")
+        names = ", ".join(now.waiting_for[:_NAMES_SHOWN])
+        more = "" if len(now.waiting_for) <= _NAMES_SHOWN else ", …"
+        text = f"not ready: waiting for the first round of {names}{more}\n"
+        return PlainTextResponse(text, HTTPStatus.SERVICE_UNAVAILABLE)
+
+    return router
+
+
+def reload_routes(reload: Callable[[], Awaitable[ReloadResult]]) -> APIRouter:
+    """Reload on request, from this machine only."""
+    router = APIRouter()
+
+    @router.post("/-/reload")
+    async def reload_configuration(request: Request) -> Response:
+        if not from_loopback(request):
+            return error_response(
+                HTTPStatus.FORBIDDEN,
+                "reload is allowed from loopback only, not through a proxy or a browser; "
+                "or send the process SIGHUP",
+                request_id=request.state.request_id,
+            )
+        result = await reload()
+        if result.ok:
+            return PlainTextResponse("reloaded\n")
+        lines = "\n".join(redact_text(problem) for problem in result.problems)
+        text = f"not reloaded, the configuration in use stays:\n{lines}\n"
+        return PlainTextResponse(text, HTTPStatus.INTERNAL_SERVER_ERROR)
+
+    return router
+
+
+def decision_routes(status: Callable[[], WebStatus]) -> APIRouter:
+    """The present decisions, so that every hold and its reason can be seen from outside."""
+    router = APIRouter(prefix="/api/v1")
+
+    @router.api_route("/decisions", methods=_READ)
+    async def decisions(
+        target: str | None = None, policy: str | None = None, result: Result | None = None
+    ) -> DecisionsAnswer:
+        chosen = (
+            standing
+            for standing in status().decisions
+            if target in {None, standing.decision.subject.target}
+            and policy in {None, standing.decision.subject.policy}
+            and result in {None, standing.decision.result}
+        )
+        return DecisionsAnswer(decisions=tuple(decision_body(s.decision, s.since) for s in chosen))
+
+    return router
+
+
+def from_loopback(request: Request) -> bool:
+    """Whether the request comes from this machine itself.
+
+    A proxy on this machine would make everybody look local, and so would a page in a browser on
+    it: what either adds to a request is refused.
+    """
+    if request.client is None or any(name in request.headers for name in _FROM_ELSEWHERE):
+        return False
+    try:
+        address = ip_address(request.client.host)
+    except ValueError:
+        return False
+    if isinstance(address, IPv6Address) and address.ipv4_mapped:
+        return address.ipv4_mapped.is_loopback
+    return address.is_loopback

@@ -1,0 +1,207 @@
+"""The doctor answer of the operator recovery API: exactly the documented shape.
+
+``error`` is always present on the three lists, and on ingress and admin when they are not ok.
+Statuses are ``ok``, ``degraded`` and ``unreachable``; what was never read is ``degraded``.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from exporter.model.component import Component, Status
+from exporter.model.redact import redact_text
+from exporter.model.report import Reading, Report
+from exporter.model.views import (
+    AdminView,
+    DeploymentsView,
+    InvocationsView,
+    ServicesView,
+)
+
+WireStatus = Literal["ok", "degraded", "unreachable"]
+RECENT_FAILURES = 20
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(frozen=True, populate_by_name=True)
+
+
+class IngressAnswer(_Body):
+    """How the ingress answered."""
+
+    status: WireStatus
+    latency_ms: float | None = Field(serialization_alias="latencyMs")
+    error: str | None = None
+
+
+class AdminAnswer(IngressAnswer):
+    """How the admin API answered, and its version."""
+
+    version: str | None = None
+
+
+class DeploymentRow(_Body):
+    """One registered deployment. ``serviceUrl`` is what the server stores (or the ARN), user info redacted."""
+
+    id: str
+    service_url: str = Field(serialization_alias="serviceUrl")
+    created_at: str = Field(serialization_alias="createdAt")
+
+
+class ServiceRow(_Body):
+    """One registered service."""
+
+    name: str
+    revision: int | None = None
+
+
+class FailureRow(_Body):
+    """One recent failure. ``serviceKey`` is null for a plain service."""
+
+    id: str
+    service_name: str = Field(serialization_alias="serviceName")
+    service_key: str | None = Field(serialization_alias="serviceKey")
+    failed_at: str = Field(serialization_alias="failedAt")
+    error_message: str = Field(serialization_alias="errorMessage")
+
+
+class DeploymentsAnswer(_Body):
+    """The registered deployments."""
+
+    status: WireStatus
+    items: list[DeploymentRow] = []
+    error: str | None = None
+
+
+class ServicesAnswer(_Body):
+    """The registered services."""
+
+    status: WireStatus
+    items: list[ServiceRow] = []
+    error: str | None = None
+
+
+class InvocationsAnswer(_Body):
+    """Non-completed work by status, and the newest failures first."""
+
+    status: WireStatus
+    by_status: dict[str, int] = Field(default={}, serialization_alias="byStatus")
+    recent_failures: list[FailureRow] = Field(default=[], serialization_alias="recentFailures")
+    error: str | None = None
+
+
+class DoctorAnswer(_Body):
+    """The five components, in the documented order."""
+
+    ingress: IngressAnswer
+    admin: AdminAnswer
+    deployments: DeploymentsAnswer
+    services: ServicesAnswer
+    invocations: InvocationsAnswer
+
+    def as_json(self) -> dict[str, Any]:
+        """The documented JSON: camel case, ``error`` left out of a healthy ingress and admin."""
+        body = self.model_dump(by_alias=True)
+        for name in ("ingress", "admin"):
+            if body[name]["error"] is None:
+                del body[name]["error"]
+        for row in body["services"]["items"]:
+            if row["revision"] is None:
+                del row["revision"]
+        return body
+
+
+def doctor_answer(report: Report, *, now: datetime) -> DoctorAnswer:
+    """Answer from the newest readings; a stale or missing one is ``degraded``, and says so."""
+    ingress = _state(report, Component.INGRESS, now)
+    admin = _state(report, Component.ADMIN, now)
+    deployments = report.view(Component.DEPLOYMENTS, DeploymentsView, now)
+    services = report.view(Component.SERVICES, ServicesView, now)
+    scan = report.view(Component.INVOCATIONS, InvocationsView, now)
+    version = report.view(Component.ADMIN, AdminView, now)
+    return DoctorAnswer(
+        ingress=IngressAnswer(
+            status=ingress[0], error=ingress[1], latency_ms=_latency(report, Component.INGRESS)
+        ),
+        admin=AdminAnswer(
+            status=admin[0],
+            error=admin[1],
+            latency_ms=_latency(report, Component.ADMIN),
+            version=version.version if version else None,
+        ),
+        deployments=_deployments(deployments, *_state(report, Component.DEPLOYMENTS, now)),
+        services=_services(services, *_state(report, Component.SERVICES, now)),
+        invocations=_invocations(scan, *_state(report, Component.INVOCATIONS, now)),
+    )
+
+
+def timestamp(moment: datetime) -> str:
+    """ISO 8601 in UTC with milliseconds and ``Z``."""
+    text = moment.astimezone(UTC).isoformat(timespec="milliseconds")
+    return text.replace("+00:00", "Z")
+
+
+def _state(report: Report, component: Component, now: datetime) -> tuple[WireStatus, str | None]:
+    reading = report.readings.get(component)
+    match report.status(component, now):
+        case Status.OK:
+            return "ok", None
+        case Status.UNREACHABLE:
+            return "unreachable", _error(reading)
+        case Status.DEGRADED:
+            return "degraded", _error(reading)
+        case _:
+            return "degraded", "not read yet" if reading is None else "the newest reading is stale"
+
+
+def _error(reading: Reading | None) -> str | None:
+    if reading is None:
+        return None
+    return reading.error or str(reading.reason)
+
+
+def _latency(report: Report, component: Component) -> float | None:
+    reading = report.readings.get(component)
+    if reading is None or reading.latency_seconds is None:
+        return None
+    return round(reading.latency_seconds * 1000, 1)
+
+
+def _deployments(
+    view: DeploymentsView | None, status: WireStatus, error: str | None
+) -> DeploymentsAnswer:
+    rows = [
+        DeploymentRow(id=d.id, service_url=redact_text(d.url), created_at=timestamp(d.created_at))
+        for d in (view.items if view else ())
+    ]
+    return DeploymentsAnswer(status=status, items=rows, error=error)
+
+
+def _services(view: ServicesView | None, status: WireStatus, error: str | None) -> ServicesAnswer:
+    rows = [ServiceRow(name=s.name, revision=s.revision) for s in (view.items if view else ())]
+    return ServicesAnswer(status=status, items=rows, error=error)
+
+
+def _invocations(
+    view: InvocationsView | None, status: WireStatus, error: str | None
+) -> InvocationsAnswer:
+    if view is None:
+        return InvocationsAnswer(status=status, error=error)
+    counts: dict[str, int] = {}
+    for group in view.groups:
+        if group.active:
+            counts[group.status] = counts.get(group.status, 0) + group.count
+    failures = [
+        FailureRow(
+            id=f.id,
+            service_name=f.service,
+            service_key=f.key,
+            failed_at=timestamp(f.failed_at),
+            error_message=f.error,
+        )
+        for f in view.recent_failures[:RECENT_FAILURES]
+    ]
+    return InvocationsAnswer(status=status, by_status=counts, recent_failures=failures, error=error)

@@ -1,0 +1,1 @@
+"""Tests against real Restate servers, each in a process of its own on loopback."""
