@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from exporter.backends.backend import Backend
-from exporter.backends.direct import build_direct, supported_remedies
+from exporter.backends.direct import Connection, build_direct, supported_remedies
 from exporter.fleet import Fleet
 from exporter.ledger.gateway import Ledger
 from exporter.model.component import Component
@@ -24,6 +24,8 @@ from exporter.policy.load import check_against, load_policies
 from exporter.policy.policy import Policy
 from exporter.remediate import OnClosed, Remediator
 from exporter.settings.load import Configuration
+from exporter.settings.schema import Settings, TargetSettings
+from exporter.settings.secrets import TokenSource
 from exporter.transport import Transport
 from exporter.verification import Verifier
 
@@ -50,7 +52,7 @@ class Built:
 
 
 def check_policies(configuration: Configuration) -> tuple[Policy, ...]:
-    """Load the policies and check them against the targets. ConfigurationError lists all problems."""
+    """Load the policies and check them against the targets. ConfigurationError lists problems."""
     policies = load_policies(
         configuration.policy_patterns,
         limits=tuple(limit.window for limit in configuration.settings.limits),
@@ -68,7 +70,7 @@ def supported(configuration: Configuration) -> dict[str, frozenset[str]]:
 class Engine:
     """Everything that is built, and the few things that are done with it from outside."""
 
-    def __init__(  # noqa: PLR0913 - the one place that knows all collaborators
+    def __init__(
         self,
         *,
         built: Built,
@@ -140,10 +142,21 @@ def build(configuration: Configuration, transport: Transport) -> Built:
     policies = check_policies(configuration)
     settings = configuration.settings
     backends = {
-        target.name: build_direct(settings, target_settings, target, transport)
+        target.name: build_direct(target, _connection(settings, target_settings), transport)
         for target_settings, target in zip(settings.targets, configuration.targets, strict=True)
     }
     return Built(configuration, backends, policies)
+
+
+def _connection(settings: Settings, target: TargetSettings) -> Connection:
+    return Connection(
+        ingress_url=target.ingress_url,
+        admin_url=target.admin_url,
+        ingress_token=TokenSource(target.ingress_token),
+        admin_token=TokenSource(target.admin_token),
+        timeout=settings.timeout,
+        allowed_service_urls=settings.allowed_service_urls,
+    )
 
 
 @asynccontextmanager

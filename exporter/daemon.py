@@ -180,9 +180,7 @@ class Daemon:
             ready=self._ready,
             targets=tuple(TargetStatus(t, self.engine.fleet.report(t.name)) for t in targets),
             decisions=tuple(
-                standing
-                for t in targets
-                for standing in self._decisions.get(t.name, {}).values()
+                standing for t in targets for standing in self._decisions.get(t.name, {}).values()
             ),
             waiting_for=() if self._ready else waiting,
         )
@@ -195,14 +193,12 @@ class Daemon:
                 built = await asyncio.to_thread(self._build)
             except ConfigurationError as error:
                 self.instruments.config_reloaded(ok=False, at=now)
-                _log.error("config.reload_failed", problems=error.problems)  # noqa: TRY400 - no traceback for a person's mistake
+                _log.error("config.reload_failed", problems=error.problems)
                 return ReloadResult(tuple(error.problems))
             self._tell_what_needs_a_restart(built.configuration)
             self._swap(built)
             self.instruments.config_reloaded(ok=True, at=now)
-            _log.info(
-                "config.reloaded", targets=len(built.backends), policies=len(built.policies)
-            )
+            _log.info("config.reloaded", targets=len(built.backends), policies=len(built.policies))
             return ReloadResult()
 
     def _build(self) -> Built:
@@ -222,9 +218,7 @@ class Daemon:
     def _show_configuration(self) -> None:
         most = self.engine.configuration.settings.max_mode
         modes = {p.name: min(p.mode, most, key=lambda m: m.rank) for p in self.engine.policies}
-        self.instruments.configure(
-            self.engine.configuration.targets, modes, now=self.engine.now()
-        )
+        self.instruments.configure(self.engine.configuration.targets, modes, now=self.engine.now())
 
     def _tell_what_needs_a_restart(self, new: Configuration) -> None:
         old = self.engine.configuration
@@ -245,12 +239,16 @@ class Daemon:
             self._fingerprint = seen
             await self.reload()
 
-    async def _run_round(self, name: str, components: frozenset[Component], woken: bool) -> None:  # noqa: FBT001 - the schedule calls it
-        backend = self.engine.backends.get(name)
+    async def _run_round(
+        self, target: str, components: frozenset[Component], *, woken: bool
+    ) -> None:
+        backend = self.engine.backends.get(target)
         if backend is None or self._rounds is None:
             return
         due = components if woken else backend.due_now(components)
-        watched = Watched(backend, self.engine.policies, self.engine.configuration.settings.max_mode)
+        watched = Watched(
+            backend, self.engine.policies, self.engine.configuration.settings.max_mode
+        )
         await self._rounds.run(watched, due)
         self.instruments.operations_in_flight(len(self.engine.ledger.standing.open))
 
@@ -299,6 +297,6 @@ class Daemon:
                 await chore()
             except MedicError as error:
                 _log.warning("chore.failed", chore=chore.__name__, error=str(error))
-            except Exception:
+            except Exception:  # noqa: BLE001 - a chore that crashed once is tried again
                 _log.exception("chore.crashed", chore=chore.__name__)
             await asyncio.sleep(seconds)

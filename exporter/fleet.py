@@ -52,7 +52,7 @@ class Fleet:
     async def fresher(
         self, name: str, components: Iterable[Component], *, after: datetime, timeout_seconds: float
     ) -> Report | None:
-        """Wait until every component was read by a probe begun after ``after``; None if too late."""
+        """Wait until every component was read by a probe begun after ``after``; None: too late."""
         wanted = tuple(components)
         try:
             async with asyncio.timeout(max(timeout_seconds, 0)):

@@ -56,7 +56,7 @@ class _Job:
 class Remediator:
     """Runs operations: at most one at a time on a target, in this process and in the ledger."""
 
-    def __init__(  # noqa: PLR0913 - its collaborators
+    def __init__(
         self,
         *,
         ledger: Ledger,
@@ -134,14 +134,12 @@ class Remediator:
 
     async def _carry_out(self, job: _Job) -> Operation:
         """Act, verify, finish. An operation whose lease or ledger is lost is left to its lease."""
-        guard = LeaseGuard(
-            job.operation.id, ledger=self._ledger, owner=self._owner, now=self._now
-        )
+        guard = LeaseGuard(job.operation.id, ledger=self._ledger, owner=self._owner, now=self._now)
         context = context_of(job.backend, self._fleet, self._now)
         try:
             result = await job.remedy.act(context, job.plan, guard)
         except (LeaseLostError, LedgerUnavailableError) as error:
-            _log.error("operation.lost", operation=job.operation.id, error=str(error))  # noqa: TRY400 - expected, no traceback
+            _log.error("operation.lost", operation=job.operation.id, error=str(error))
             raise
         except Exception as error:  # noqa: BLE001 - every way an act can end needs its outcome
             return await self._finish(
@@ -247,7 +245,7 @@ class Remediator:
             await work
         except MedicError as error:
             _log.warning("operation.stopped", target=target, error=str(error))
-        except Exception:
+        except Exception:  # noqa: BLE001 - the task ends here; the row's lease tells the rest
             _log.exception("operation.crashed", target=target)
         finally:
             self.busy.pop(target, None)

@@ -47,7 +47,7 @@ class Watched:
 class Rounds:
     """Runs rounds, and remembers what the next one needs of the last."""
 
-    def __init__(  # noqa: PLR0913 - the collaborators of the whole data flow
+    def __init__(
         self,
         *,
         fleet: Fleet,
@@ -159,9 +159,7 @@ class Rounds:
                     detail=d.detail,
                 )
         self._standing[target] = {d.subject: d.standing for d in decisions}
-        self._remediator.refusals.forget(
-            d.subject for d in decisions if d.result is Result.CLEAR
-        )
+        self._remediator.refusals.forget(d.subject for d in decisions if d.result is Result.CLEAR)
 
     async def _record(self, decisions: tuple[Decision, ...], now: datetime) -> None:
         try:

@@ -13,22 +13,27 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Protocol
 
 import structlog
-from apscheduler.events import EVENT_JOB_MAX_INSTANCES, EVENT_JOB_MISSED, JobExecutionEvent
+from apscheduler.events import EVENT_JOB_MAX_INSTANCES, EVENT_JOB_MISSED, JobEvent
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
 from exporter.model.component import Component
 from exporter.model.target import Target
 
-RunRound = Callable[[str, frozenset[Component], bool], Awaitable[None]]
-"""Target, components, and whether it was woken rather than on schedule."""
 _WATCHDOG_SECONDS = 2.0
 _STALLED_AFTER_INTERVALS = 2
 _STALLED_GRACE_SECONDS = 5.0
 _log = structlog.get_logger(__name__)
+
+
+class RunRound(Protocol):
+    """Runs one round of a target; ``woken`` when it was asked for rather than on schedule."""
+
+    async def __call__(self, target: str, components: frozenset[Component], *, woken: bool) -> None:
+        """Read these components, and do what follows from them."""
 
 
 @dataclass(slots=True)
@@ -124,7 +129,7 @@ class Schedule:
         first = datetime.now(UTC) + timedelta(seconds=phase_seconds(lane.target.name, interval))
         self._scheduler.add_job(
             self._tick,
-            IntervalTrigger(seconds=interval, start_date=first, timezone=UTC),  # type: ignore[arg-type]  # floats work, the stub says int
+            IntervalTrigger(seconds=interval, start_date=first, timezone=UTC),
             args=[lane.id],
             id=lane.id,
             replace_existing=True,
@@ -148,12 +153,10 @@ class Schedule:
         finally:
             self._woken.pop(target, None)
 
-    async def _guarded(
-        self, target: str, components: frozenset[Component], *, woken: bool
-    ) -> None:
+    async def _guarded(self, target: str, components: frozenset[Component], *, woken: bool) -> None:
         try:
-            await self._run_round(target, components, woken)
-        except Exception:
+            await self._run_round(target, components, woken=woken)
+        except Exception:  # noqa: BLE001 - the next round must come all the same
             _log.exception("round.crashed", target=target)
             self._on_skipped("crashed")
 
@@ -162,9 +165,8 @@ class Schedule:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _skipped(self, reason: str, event: Any) -> None:
-        job = event.job_id if isinstance(event, JobExecutionEvent) else getattr(event, "job_id", "")
-        _log.warning("round.skipped", job=job, reason=reason)
+    def _skipped(self, reason: str, event: JobEvent) -> None:
+        _log.warning("round.skipped", job=event.job_id, reason=reason)
         self._on_skipped(reason)
 
     async def _watch(self) -> None:

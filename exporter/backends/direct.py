@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
 
 from exporter.backends.backend import Backend
 from exporter.doctor import PROBES, ProbeContext, probe_all
@@ -14,9 +16,29 @@ from exporter.model.target import Target, normalise_url
 from exporter.remedies.catalogue import REMEDIES
 from exporter.remedies.remedy import RemedyContext
 from exporter.restate_api import connect
-from exporter.settings.schema import Settings, TargetSettings
-from exporter.settings.secrets import TokenSource
 from exporter.transport import Transport
+
+
+class Token(Protocol):
+    """A bearer token that may change: secret files are rotated under us."""
+
+    def __call__(self) -> str | None:
+        """The token as last read; None when none is needed."""
+
+    def refresh(self) -> None:
+        """Read it again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connection:
+    """Where a Restate is, and with which credentials and patience it is called."""
+
+    ingress_url: str
+    admin_url: str
+    ingress_token: Token
+    admin_token: Token
+    timeout: timedelta
+    allowed_service_urls: tuple[str, ...] = ()
 
 
 def supported_remedies() -> frozenset[str]:
@@ -24,22 +46,18 @@ def supported_remedies() -> frozenset[str]:
     return frozenset(REMEDIES)
 
 
-def build_direct(
-    settings: Settings, target_settings: TargetSettings, target: Target, transport: Transport
-) -> Backend:
+def build_direct(target: Target, connection: Connection, transport: Transport) -> Backend:
     """Build the backend of one Restate; nothing is called yet."""
-    ingress_token = TokenSource(target_settings.ingress_token)
-    admin_token = TokenSource(target_settings.admin_token)
     api = connect(
         transport,
-        ingress_url=target_settings.ingress_url,
-        admin_url=target_settings.admin_url,
-        ingress_token=ingress_token,
-        admin_token=admin_token,
-        timeout=settings.timeout,
+        ingress_url=connection.ingress_url,
+        admin_url=connection.admin_url,
+        ingress_token=connection.ingress_token,
+        admin_token=connection.admin_token,
+        timeout=connection.timeout,
     )
     probing = ProbeContext(api=api, target=target)
-    allowed = frozenset(normalise_url(url) for url in settings.allowed_service_urls)
+    allowed = frozenset(normalise_url(url) for url in connection.allowed_service_urls)
 
     async def probe(due: Iterable[Component]) -> tuple[Reading, ...]:
         return await probe_all(PROBES, due, context=probing, clock=lambda: datetime.now(UTC))
@@ -53,8 +71,8 @@ def build_direct(
         )
 
     def refresh_secrets() -> None:
-        ingress_token.refresh()
-        admin_token.refresh()
+        connection.ingress_token.refresh()
+        connection.admin_token.refresh()
 
     return Backend(
         target=target,

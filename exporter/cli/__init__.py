@@ -1,5 +1,6 @@
-"""The command line: one file a noun. Exit codes: 0 fine, 1 unhealthy or refused, 2 usage or
-configuration, 3 unreachable.
+"""The command line: one file a noun.
+
+Exit codes: 0 fine, 1 unhealthy or refused, 2 usage or configuration, 3 unreachable.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from rich.table import Table
 from exporter.cli.options import AsJson, ConfigFile
 from exporter.cli.output import OUTCOME_STYLE, Exit, fail, friendly, out, print_json, when
 from exporter.ledger.gateway import Ledger
-from exporter.model.operation import Operation
+from exporter.model.operation import Operation, Outcome
 from exporter.settings.load import load
 from exporter.wire.operation import operation_json
 
@@ -24,12 +24,12 @@ app = typer.Typer(help="Look at the ledger of operations.", no_args_is_help=True
 
 @app.command("list")
 @friendly
-def list_(  # noqa: PLR0913 - one option a filter
+def list_(
     *,
     target: Annotated[str | None, typer.Option(help="Only this target.")] = None,
     policy: Annotated[str | None, typer.Option(help="Only this policy.")] = None,
     remedy: Annotated[str | None, typer.Option(help="Only this remedy.")] = None,
-    outcome: Annotated[str | None, typer.Option(help="Only this outcome.")] = None,
+    outcome: Annotated[Outcome | None, typer.Option(help="Only this outcome.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most this many.")] = 50,
     config_file: ConfigFile = None,
     as_json: AsJson = False,

@@ -142,9 +142,12 @@ def _invocations(findings: Findings) -> str:
         if group.active:
             counts[group.status] = counts.get(group.status, 0) + group.count
     parts = [f"{count} {status}" for status, count in sorted(counts.items())]
-    for name in ("retrying", "zombies", "journal_mismatch"):
-        if findings.values[f"invocations.{name}"]:
-            parts.append(f"{findings.values[f'invocations.{name}']} {name.replace('_', ' ')}")
+    troubles = ("retrying", "zombies", "journal_mismatch")
+    parts += [
+        f"{findings.values[f'invocations.{name}']} {name.replace('_', ' ')}"
+        for name in troubles
+        if findings.values[f"invocations.{name}"]
+    ]
     if scan.recent_failures:
         parts.append(f"{len(scan.recent_failures)} recent failures")
     return ", ".join(parts) or "nothing in progress"
@@ -152,19 +155,19 @@ def _invocations(findings: Findings) -> str:
 
 def _drift(findings: Findings) -> str:
     drift = findings.drift
-    parts: list[str] = []
-    for w in findings.workers:
-        if w.reachable != "yes":
-            parts.append(f"{w.url} {'is dead' if w.reachable == 'no' else 'is unknown'}: {w.error}")
+    parts = [
+        f"{w.url} {'is dead' if w.reachable == 'no' else 'is unknown'}: {w.error}"
+        for w in findings.workers
+        if w.reachable != "yes"
+    ]
     if drift is not None:
-        for what, names in (
+        changes = (
             ("not registered", drift.added),
             ("registered, not offered", drift.dropped),
             ("changed", drift.changed),
             ("type changed", drift.type_changed),
-        ):
-            if names:
-                parts.append(f"{what}: {_names(list(names))}")
+        )
+        parts += [f"{what}: {_names(list(names))}" for what, names in changes if names]
     return "; ".join(parts) or "workers offer what is registered"
 
 

@@ -42,7 +42,7 @@ class Ask:
 
 
 def operate(ask: Ask) -> None:
-    """Carry out one remedy as a person's operation: same preflight, lock and ledger as a policy's."""
+    """Carry out a remedy for a person: the same preflight, lock and ledger as a policy's."""
     asyncio.run(_operate(ask))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import datetime
 from enum import IntEnum
 from functools import wraps
-from typing import Any, NoReturn, ParamSpec, TypeVar
+from typing import NoReturn, ParamSpec, TypeVar
 
 import typer
 from rich.console import Console
@@ -61,7 +61,7 @@ def fail(message: str, code: Exit) -> NoReturn:
     raise typer.Exit(int(code))
 
 
-def print_json(data: Any) -> None:
+def print_json(data: object) -> None:
     """Write JSON for programs: plain, on stdout, whatever the terminal."""
     typer.echo(json.dumps(data, indent=2, ensure_ascii=False, default=str))
 

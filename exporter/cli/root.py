@@ -18,7 +18,7 @@ app = typer.Typer(
 )
 
 
-def _version(value: bool) -> None:  # noqa: FBT001 - typer calls it so
+def _version(value: bool) -> None:
     if value:
         typer.echo(f"restate-medic {__version__}")
         raise typer.Exit

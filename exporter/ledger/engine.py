@@ -7,6 +7,7 @@ head row's (PostgreSQL) before it reads anything, so what it then reads cannot c
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -22,6 +23,7 @@ LOCK_WAIT = timedelta(seconds=5)
 POSTGRESQL_CONNECTIONS = 4
 _WRITES = "ledger_writes"
 _CONNECT_SECONDS = 5
+_RETRY_SECONDS = 0.02
 _DEAD_PEER = {
     "connect_timeout": _CONNECT_SECONDS,
     "keepalives_idle": 10,
@@ -64,7 +66,7 @@ def connect(url: URL, *, lock_wait: timedelta = LOCK_WAIT) -> Engine:
     """An engine for Store and Standing. Nothing is opened yet."""
     if url.get_backend_name() == "sqlite":
         engine = create_engine(url, connect_args={"timeout": lock_wait.total_seconds()})
-        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "connect", _prepare_sqlite(lock_wait))
         event.listen(engine, "begin", _begin_sqlite)
         return engine
     engine = create_engine(
@@ -83,11 +85,30 @@ def for_writing(engine: Engine) -> Engine:
     return engine.execution_options(**{_WRITES: True})
 
 
-def _prepare_sqlite(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
-    # The driver would begin transactions by itself, and only before the first write.
-    connection.isolation_level = None
-    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
-        connection.execute(f"PRAGMA {pragma}").close()
+def _prepare_sqlite(
+    lock_wait: timedelta,
+) -> Callable[[sqlite3.Connection, ConnectionPoolEntry], None]:
+    def prepare(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
+        # The driver would begin transactions by itself, and only before the first write.
+        connection.isolation_level = None
+        _turn_on_wal(connection, time.monotonic() + lock_wait.total_seconds())
+        connection.execute("PRAGMA synchronous = FULL").close()
+        connection.execute("PRAGMA foreign_keys = ON").close()
+
+    return prepare
+
+
+def _turn_on_wal(connection: sqlite3.Connection, deadline: float) -> None:
+    """Retry by hand: SQLite does not wait when two processes do this to a new file at once."""
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL").close()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(_RETRY_SECONDS)
+        else:
+            return
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -1,4 +1,4 @@
-"""How a worker's answer differs from what is registered: the exact test for the registration gotcha.
+"""How a worker's answer differs from what is registered: the test for the registration gotcha.
 
 A forced registration silently accepts a dropped service, a dropped handler and a changed type
 (restate-facts, Deployments), so this comparison is also what protects a re-registration.

@@ -1,4 +1,4 @@
-"""Durations as people write them in configuration and policies: ``15s``, ``2m``, ``1h30m``, ``7d``."""
+"""Durations as people write them: ``15s``, ``2m``, ``1h30m``, ``7d``."""
 
 from __future__ import annotations
 

@@ -16,6 +16,7 @@ def _known(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def worker_item(worker: WorkerFact) -> Item:
+    """One worker; its key is its URL."""
     drift = worker.drift
     values = _known(
         {
@@ -35,6 +36,7 @@ def worker_item(worker: WorkerFact) -> Item:
 
 
 def deployment_item(fact: DeploymentFact, now: datetime) -> Item:
+    """One deployment; its key is its id."""
     deployment = fact.deployment
     values = _known(
         {
@@ -55,6 +57,7 @@ def deployment_item(fact: DeploymentFact, now: datetime) -> Item:
 
 
 def failed_item(run: FailedRun, tally: Tally, now: datetime) -> Item:
+    """One failed workflow key; its key is ``Service/key``."""
     key = f"{run.service}/{run.key}"
     values = {
         "service": run.service,
@@ -73,6 +76,7 @@ def failed_item(run: FailedRun, tally: Tally, now: datetime) -> Item:
 def invocation_item(
     kind: str, item: InvocationItem, services: ServicesView | None, tally: Tally, now: datetime
 ) -> Item:
+    """One invocation; its key is its id and birth, since an id can come back (restate-facts)."""
     key = f"{item.id}@{item.created_at.isoformat()}"
     values = {
         "id": item.id,

@@ -108,7 +108,7 @@ class Request:
 class Plan:
     """A remedy with its exact arguments and what it rests on. JSON throughout.
 
-    A URL in it may carry user info, which Restate needs: whoever shows or stores a plan sanitises it.
+    A URL in it may carry user info, which Restate needs: who shows or stores a plan sanitises it.
     """
 
     remedy: str

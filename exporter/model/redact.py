@@ -31,7 +31,7 @@ def redact_text(text: str) -> str:
     return _TOKEN.sub(REDACTED, text)
 
 
-def sanitise(value: Any, *, name: str = "") -> Any:
+def sanitise(value: Any, *, name: str = "") -> Any:  # noqa: ANN401 - JSON in, JSON out
     """Copy JSON-like data with secrets replaced: by name (tokens, headers) and inside text."""
     if name and (_SECRET_NAME.match(name) or _HEADERS.match(name)):
         return REDACTED if value else value

@@ -30,6 +30,7 @@ from exporter.model.views import (
 def always(
     target: Target, components: dict[Component, ComponentState]
 ) -> Iterator[tuple[str, Any]]:
+    """Statuses, reasons and ages are bound whatever happens."""
     yield "target.name", target.name
     yield "target.kind", target.kind
     yield "target.labels", dict(target.labels)
@@ -42,6 +43,7 @@ def always(
 def service_values(
     target: Target, services: ServicesView | None, ingress: IngressView | None
 ) -> dict[str, Any]:
+    """What is registered, missing, and not shown by the ingress."""
     if services is None:
         return {}
     registered = {s.name for s in services.items}
@@ -58,6 +60,7 @@ def service_values(
 def drift_values(
     total: Drift, drift: DriftView, target: Target, carried: Carried
 ) -> dict[str, Any]:
+    """The drift of everything that counts."""
     return {
         "drift.added": list(total.added),
         "drift.dropped": list(total.dropped),
@@ -72,6 +75,7 @@ def worker_values(
     deployments: tuple[DeploymentFact, ...] | None,
     drift: DriftView | None,
 ) -> dict[str, Any]:
+    """Workers that are not registered, or dead."""
     values: dict[str, Any] = {}
     if deployments is not None:
         values["workers.unregistered"] = sorted(w.url for w in workers if not w.registered)
@@ -86,6 +90,7 @@ def deployment_values(
     scan: InvocationsView | None,
     drift: DriftView | None,
 ) -> dict[str, Any]:
+    """Deployment ids by state and owner."""
     if deployments is None:
         return {}
     values: dict[str, Any] = {
@@ -106,6 +111,7 @@ def deployment_values(
 def invocation_values(
     scan: InvocationsView, failed: list[FailedRun], now: datetime
 ) -> dict[str, Any]:
+    """Counts and ages of unfinished work, and failed keys."""
     counts = Counter[str]()
     for group in scan.groups:
         counts[group.status] += group.count

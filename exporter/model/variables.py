@@ -1,4 +1,4 @@
-"""The catalogue of what a policy's condition may ask: the CEL variables, their types, their sources.
+"""The catalogue of what a policy's condition may ask: the CEL variables and their sources.
 
 Documentation, the editor schema and the type checker are all made from these tables.
 """

@@ -55,7 +55,7 @@ class DeploymentsView:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Handler:
-    """A handler's name and its kind as Restate names it (``Exclusive``, ``Shared``, ``Workflow``)."""
+    """A handler's name and its kind in Restate's word (``Exclusive``, ``Shared``, ``Workflow``)."""
 
     name: str
     type: str = ""

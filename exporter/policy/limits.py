@@ -59,7 +59,7 @@ def exhausted(
     keys = tuple(items)
     for scope in _REASONS:
         full = [
-            _refusal(window, key, stamps, now)
+            _refusal(window, key, stamps)
             for window in budget.windows
             if window.scope == scope
             for key, stamps in _counted(scope, usage, keys)
@@ -118,7 +118,7 @@ def _counted(
             yield "", usage.everything
 
 
-def _refusal(window: Window, key: str, stamps: tuple[datetime, ...], now: datetime) -> Exhausted:
+def _refusal(window: Window, key: str, stamps: tuple[datetime, ...]) -> Exhausted:
     reason = _REASONS[window.scope]
     what = _COUNTED[window.scope].format(item=redact_text(key))
     if window.max < 1:

@@ -146,7 +146,10 @@ async def act(context: RemedyContext, plan: Plan, guard: WriteGuard) -> ActResul
         outcomes.append(outcome)
     deleted = [o.key for o in outcomes if o.outcome == "deleted"]
     return ActResult(
-        after={"deleted": deleted, "skipped": {o.key: o.detail for o in outcomes if o.key not in deleted}},
+        after={
+            "deleted": deleted,
+            "skipped": {o.key: o.detail for o in outcomes if o.key not in deleted},
+        },
         items=tuple(outcomes),
         nothing_to_do=not deleted,
         partial=0 < len(deleted) < len(outcomes),

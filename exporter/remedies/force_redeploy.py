@@ -173,9 +173,7 @@ def _refuse_url(url: str, context: RemedyContext, request: Request) -> None:
         raise RefusedError("unlisted-url", msg)
 
 
-def _refuse_harm(
-    look: _Look, context: RemedyContext, request: Request, allowed: list[str]
-) -> None:
+def _refuse_harm(look: _Look, context: RemedyContext, request: Request, allowed: list[str]) -> None:
     """Refuse what would hurt, unless a person named it."""
 
     def refuse(reason: str, message: str, override: str) -> None:

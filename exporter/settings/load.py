@@ -116,16 +116,14 @@ def load(file: Path | None, *, flags: Mapping[str, Any] | None = None) -> Config
         base = file.absolute().parent
         document = _read(file)
         given = document.data if isinstance(document.data, dict) else {}
-        problems += [
-            _line(file, p.mark, p.message) for p in document.problems
-        ]
+        problems += [_line(file, p.mark, p.message) for p in document.problems]
         if document.data is not None and not isinstance(document.data, dict):
             problems.append(_line(file, Mark(1, 1), "must be a mapping; write key: value"))
         given.setdefault("targets", [])
     if problems:
         raise ConfigurationError(problems)
     try:
-        settings = Settings(**given, _flags=dict(flags or {}))
+        settings = Settings.layered(given, flags or {})
     except ValidationError as error:
         raise ConfigurationError([_spell(e, file, document) for e in error.errors()]) from error
     return Configuration(settings, base, file)
@@ -135,7 +133,9 @@ def _read(file: Path) -> Document:
     try:
         return read_document(file.read_text(encoding="utf-8"))
     except DocumentError as error:
-        raise ConfigurationError([_line(file, error.problem.mark, error.problem.message)]) from error
+        raise ConfigurationError(
+            [_line(file, error.problem.mark, error.problem.message)]
+        ) from error
     except UnicodeDecodeError as error:
         raise ConfigurationError([f"{file}: is not UTF-8; save it as UTF-8"]) from error
     except OSError as error:

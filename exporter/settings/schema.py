@@ -6,8 +6,9 @@ Shapes and rules only: ``load`` finds the file and its places, ``app`` builds th
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import timedelta
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
@@ -30,6 +31,8 @@ DEFAULT_LISTEN = "127.0.0.1:9970"
 DEFAULT_STORAGE = "sqlite:///data/medic.db"
 DEFAULT_POLICIES = ("policies/*.yaml", "policies/*.yml")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
+_FLAGS = "\0flags"
+"""No key of a YAML file can be this."""
 _SHORTEST_INTERVAL = timedelta(seconds=1)
 
 
@@ -84,7 +87,7 @@ class WorkerSettings(Section):
 class ProtectSettings(Section):
     """Deployments that are never touched."""
 
-    deployment_metadata: dict[str, str] = {}
+    deployment_metadata: dict[str, str] = Field(default_factory=dict)
 
 
 class TargetSettings(Section):
@@ -102,7 +105,7 @@ class TargetSettings(Section):
     workers: tuple[WorkerSettings, ...] = ()
     expected_services: tuple[str, ...] = ()
     protect: ProtectSettings = ProtectSettings()
-    labels: dict[str, str] = {}
+    labels: dict[str, str] = Field(default_factory=dict)
     interval: Interval | None = None
     invocations_interval: Interval | None = None
     drift_interval: Interval | None = None
@@ -235,8 +238,13 @@ class Settings(BaseSettings):
         """Environment over the file; flags are merged over both by ``load``."""
         del dotenv_settings, file_secret_settings
         given = init_settings.init_kwargs if isinstance(init_settings, InitSettingsSource) else {}
-        flags = InitSettingsSource(settings_cls, given.pop("_flags", {}))
+        flags = InitSettingsSource(settings_cls, given.pop(_FLAGS, {}))
         return flags, env_settings, init_settings
+
+    @classmethod
+    def layered(cls, file: Mapping[str, Any], flags: Mapping[str, Any]) -> Self:
+        """Flags over the environment over the file. ValidationError has every problem."""
+        return cls(**{**file, _FLAGS: dict(flags)})
 
     def target_of(self, target: TargetSettings) -> Target:
         """The expectations of one target, as rules see them."""

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
@@ -24,7 +23,7 @@ class SecretRef(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _no_literal(cls, data: Any) -> Any:
+    def _no_literal(cls, data: object) -> object:
         if isinstance(data, str):
             msg = "a secret is never written here; write {env: NAME} or {file: PATH}"
             raise ValueError(msg)  # noqa: TRY004 - pydantic turns only ValueError into a problem

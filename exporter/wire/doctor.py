@@ -44,7 +44,7 @@ class AdminAnswer(IngressAnswer):
 
 
 class DeploymentRow(_Body):
-    """One registered deployment. ``serviceUrl`` is what the server stores (or the ARN), user info redacted."""
+    """One registered deployment. ``serviceUrl`` is as the server stores it, user info redacted."""
 
     id: str
     service_url: str = Field(serialization_alias="serviceUrl")

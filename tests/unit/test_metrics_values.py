@@ -135,7 +135,8 @@ def test_values_of_a_failed_read_stay_until_they_are_stale(lab: Lab) -> None:
     }
     later = START + timedelta(seconds=100)
     failing = synthetic.failure(lab.target, Component.INVOCATIONS, Reason.QUERY_FAILED, later)
-    lab.round(synthetic.with_readings(good, failing), later)
+    fresh = synthetic.report(lab.target, later).readings.values()
+    lab.round(synthetic.with_readings(good, *fresh, failing), later)
     assert lab.status(Component.INVOCATIONS) == "degraded"
     assert lab.series("component_failure") == {("invocations", "query_failed"): 1.0}
     assert {short: lab.series(short) for short in before} == before
@@ -298,7 +299,8 @@ def test_a_target_keeps_its_counters_over_a_reload(lab: Lab) -> None:
     """Reloading resets nothing for targets that stay, and forgets components they lost."""
     lab.round(synthetic.report(lab.target))
     lab.instruments.operation_finished(operation(Outcome.VERIFIED), now=START)
-    without = {c: i for c, i in lab.target.intervals.items() if c is not Component.DRIFT}
+    without = dict(lab.target.intervals)
+    del without[Component.DRIFT]
     lab.instruments.configure([replace(lab.target, intervals=without)], {}, now=START)
     assert sum(lab.series("operations_total").values()) == 1
     assert lab.status(Component.ADMIN) == "ok"
@@ -364,7 +366,6 @@ def test_process_wide_families() -> None:
     assert lab.series("config_last_reload_successful") == {(): 0}
     assert lab.series("config_last_reload_success_timestamp_seconds") == {(): START.timestamp()}
     page = lab.exposition.body(Format.TEXT).decode()
-    assert 'restate_medic_heal_duration_seconds_bucket{le="120.0",policy="p"}' not in page
     assert 'restate_medic_heal_duration_seconds_sum{policy="p"} 90.0' in page
     assert "restate_medic_round_lag_seconds_sum 0.0" in page
 

@@ -102,7 +102,7 @@ def test_every_component_a_condition_uses_needs_two_readings() -> None:
         found = decision(rule, report(BROKEN, at=now, read_at=drift_at), around, now=now)
         reasons.append((second, found.reason))
         around = world(waiting=waiting_of([found]))
-    assert [s for s, reason in reasons if reason is None][0] == 300
+    assert next(s for s, reason in reasons if reason is None) == 300
 
 
 def test_status_and_age_count_as_use_of_their_component() -> None:
@@ -133,7 +133,8 @@ def test_a_request_says_who_why_and_what() -> None:
     assert request.actor == "policy:p"
     assert request.policy is not None
     assert (request.policy.name, request.policy.revision) == ("p", rule.revision)
-    assert (request.target, request.remedy, request.mode) == ("prod", "force-redeploy", Mode.ENFORCE)
+    assert (request.target, request.remedy) == ("prod", "force-redeploy")
+    assert request.mode is Mode.ENFORCE
     assert request.items == (URL,)
     assert request.item_values["item.url"] == URL
     assert request.arguments == {"stable_for": timedelta(seconds=45)}

@@ -84,9 +84,7 @@ def test_ledger_unavailable() -> None:
 @pytest.mark.parametrize("reason", [Reason.THROTTLED, Reason.QUERY_FAILED])
 def test_frozen(reason: Reason) -> None:
     """A server that throttles, or whose queries break, gets no writes, whatever else is known."""
-    seen = report(
-        BROKEN, failed={Component.INVOCATIONS: reason}, retry_after=timedelta(seconds=20)
-    )
+    seen = report(BROKEN, failed={Component.INVOCATIONS: reason}, retry_after=timedelta(seconds=20))
     found = decision(policy(), seen)
     assert found.reason is HoldReason.FROZEN
     assert found.verdicts[2].until == NOW + timedelta(seconds=20)

@@ -37,8 +37,10 @@ def start(url: str) -> Iterator[Callable[[str], Process]]:
 
         def start(what: str) -> Process:
             command = [sys.executable, "-m", "tests.contract.ledger.process", what, url]
-            pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-            process = stack.enter_context(subprocess.Popen(command, cwd=root, text=True, **pipes))
+            pipe = subprocess.PIPE
+            process = stack.enter_context(
+                subprocess.Popen(command, cwd=root, text=True, stdin=pipe, stdout=pipe)
+            )
             stack.callback(process.kill)
             return process
 

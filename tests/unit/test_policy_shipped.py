@@ -1,0 +1,125 @@
+"""The policies that are shipped, and the schema that editors use."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from exporter.model.carry import carry_over
+from exporter.model.component import Component
+from exporter.model.decision import Mode, Result
+from exporter.model.views import Deployment, DeploymentsView, DriftView
+from exporter.policy.actions import BUILT_ACTIONS
+from exporter.policy.check import check
+from exporter.policy.load import load_policies
+from exporter.policy.policy import Policy
+from exporter.policy.schema_json import policy_schema, schema_text
+from tests.unit.policy_scenes import NOW, ONE, TWO, URL, decisions, report, views, world
+
+FOLDER = Path(__file__).parents[2] / "policies"
+SHIPPED = {rule.name: rule for rule in load_policies([FOLDER])}
+BUILT = dict.fromkeys(["prod", "bare"], frozenset(BUILT_ACTIONS))
+
+
+def at_once(name: str) -> Policy:
+    return replace(SHIPPED[name], mode=Mode.ENFORCE, for_=timedelta(0))
+
+
+def test_the_shipped_policies_load_and_fit_every_kind_of_target() -> None:
+    """With one worker, several, or none configured, nothing is refused."""
+    for target in (ONE, TWO, replace(ONE, name="bare", workers=())):
+        found = check([FOLDER], targets=(target,), supported=BUILT)
+        assert (found.problems, found.notes) == ((), ())
+
+
+def test_the_shipped_policies_only_observe() -> None:
+    """Nobody's Restate is written to because of a file that came with the package."""
+    assert {rule.mode for rule in SHIPPED.values()} == {Mode.OBSERVE}
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.yaml")), ids=lambda p: p.name)
+def test_a_shipped_policy_says_when_it_is_safe(path: Path) -> None:
+    """Its comment says what it does, why its limits, and when to enforce it."""
+    text = path.read_text()
+    for word in ("# The condition", "# The limits", "# Safe to enforce when"):
+        if word == "# The condition" and "unregistered" in path.name:
+            continue
+        assert word in text or word.replace("when", "once") in text
+
+
+@pytest.mark.parametrize("name", sorted(SHIPPED))
+def test_a_shipped_policy_leaves_a_healthy_target_alone(name: str) -> None:
+    """All is well: clear."""
+    found = decisions(at_once(name), report(views(TWO), target=TWO), target=TWO)
+    assert {one.result for one in found} == {Result.CLEAR}
+
+
+def test_missing_services_are_found() -> None:
+    """A worker that was rolled with a new service, and one that was never registered."""
+    seen = report(views(missing=["Counter"]))
+    (found,) = decisions(at_once("re-register-missing-services"), seen)
+    assert (found.result, found.subject.item) == (Result.ACT, URL)
+    gone = report(views(missing=["Greeter", "Counter"]))
+    (found,) = decisions(at_once("register-unregistered-worker"), gone)
+    assert found.result is Result.ACT
+    dead = report(views(missing=["Greeter", "Counter"], reachable="no"))
+    for name in ("re-register-missing-services", "register-unregistered-worker"):
+        assert decisions(at_once(name), dead)[0].result is Result.CLEAR
+
+
+def test_drift_is_found_unless_it_would_hurt() -> None:
+    """More services: act. Fewer: a person's."""
+    seen = views(missing=["Counter"])
+    first = report(seen)
+    drift = seen[Component.DRIFT]
+    assert isinstance(drift, DriftView)
+    carried = carry_over(first, ONE, now=NOW)
+    second = report(seen, at=NOW + timedelta(minutes=1))
+    again = replace(second, carried=carried)
+    now = NOW + timedelta(minutes=1)
+    again = replace(second, carried=carry_over(again, ONE, now=now))
+    rule = at_once("re-register-drifted-worker")
+    assert decisions(rule, again, now=now)[0].result is Result.ACT
+    (found,) = drift.discoveries
+    less = replace(found, discovered=found.registered[:0])
+    hurt = report({**seen, Component.DRIFT: DriftView((less,))}, at=now)
+    hurt = replace(hurt, carried=carried)
+    assert decisions(rule, hurt, now=now)[0].result is Result.CLEAR
+
+
+def test_drained_deployments_are_cleaned_up_when_they_pile_up() -> None:
+    """Six that are ours: act. Five, or foreign ones: clear."""
+    rule = at_once("clean-up-drained-deployments")
+
+    def found(count: int, service: str = "Greeter") -> Result:
+        seen = views()
+        now = seen[Component.DEPLOYMENTS]
+        assert isinstance(now, DeploymentsView)
+        old = [
+            Deployment(f"dp_old{n}", f"http://old{n}/", "http", NOW, (service,))
+            for n in range(count)
+        ]
+        seen[Component.DEPLOYMENTS] = DeploymentsView((*now.items, *old))
+        return decisions(rule, report(seen), world())[0].result
+
+    assert (found(6), found(5), found(9, "Strange")) == (Result.ACT, Result.CLEAR, Result.CLEAR)
+
+
+def test_the_schema_file_is_current() -> None:
+    """Editors see what this version takes. ``restate-medic policy schema`` writes it."""
+    assert (FOLDER / "policy.schema.json").read_text() == schema_text()
+
+
+def test_the_schema_knows_what_the_loader_knows() -> None:
+    """Its keys, actions and modes are the loader's; nothing more may be written."""
+    schema = json.loads(json.dumps(policy_schema()))
+    rule = schema["$defs"]["PolicyModel"]
+    assert rule["additionalProperties"] is False
+    assert set(rule["required"]) == {"name", "when", "action", "cooldown", "limits"}
+    assert rule["properties"]["mode"]["enum"] == ["off", "observe", "enforce"]
+    actions = [name for one in rule["properties"]["action"]["oneOf"] for name in one["required"]]
+    assert tuple(actions) == BUILT_ACTIONS
