@@ -197,6 +197,7 @@ async def open_engine(
                 fleet=fleet,
                 verifier=verifier,
                 owner=owner,
+                lease=configuration.settings.lease,
                 now=now,
                 on_closed=on_closed,
             )

@@ -13,7 +13,6 @@ import structlog
 
 from exporter import __version__
 from exporter.app import Built, Engine, open_engine
-from exporter.guard import LEASE
 from exporter.metrics.exposition import Exposition, new_registry
 from exporter.metrics.instruments import Instruments
 from exporter.model.component import Component
@@ -45,11 +44,12 @@ async def run_daemon(configure: Callable[[], Configuration]) -> int:
     ConfigurationError when what ``configure`` loads cannot be used, ListenError when the address
     is taken: nothing was started then.
     """
+    daemon = Daemon(configure)
+    daemon.listen_to_signals()
     configuration = configure()
     sock = listen(configuration.settings.web_listen_address)
     async with AsyncExitStack() as stack:
         stack.callback(sock.close)
-        daemon = Daemon(configure)
         engine = await stack.enter_async_context(
             open_engine(
                 configuration,
@@ -125,12 +125,15 @@ class Daemon:
         self._show_configuration()
         self.instruments.config_reloaded(ok=True, at=engine.now())
 
-    def start(self) -> None:
-        """Start the schedule and the chores, and listen to signals."""
+    def listen_to_signals(self) -> None:
+        """SIGTERM and SIGINT stop, SIGHUP reloads: from the very start, so that none is lost."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stopped.set)
         loop.add_signal_handler(signal.SIGHUP, self._reload_soon)
+
+    def start(self) -> None:
+        """Start the schedule and the chores."""
         self._schedule.start()
         self._schedule.set_targets(self.engine.configuration.targets)
         self._chores = [
@@ -228,6 +231,8 @@ class Daemon:
             _log.warning("config.needs_restart", key="web_listen_address")
 
     def _reload_soon(self) -> None:
+        if self._engine is None:
+            return  # it is being loaded right now
         self._chores.append(asyncio.ensure_future(self._reload_logged()))
 
     async def _reload_logged(self) -> None:
@@ -271,7 +276,8 @@ class Daemon:
                 _log.warning("operation.interrupted", operation=operation.id)
                 self.operation_closed(operation, None)
             owner = self.engine.owner
-            for operation in await ledger.take_over(owner=owner, lease=LEASE, now=now):
+            lease = self.engine.configuration.settings.lease
+            for operation in await ledger.take_over(owner=owner, lease=lease, now=now):
                 await self._verify_left_behind(operation)
         except LedgerUnavailableError as error:
             _log.warning("ledger.unavailable", error=str(error))

@@ -16,8 +16,8 @@ from exporter.model.operation import ItemOutcome, Phase
 if TYPE_CHECKING:
     from exporter.ledger.gateway import Ledger
 
-LEASE = timedelta(seconds=60)
-_RENEW_SECONDS = 15.0
+_RENEWALS = 4
+"""How often a lease is renewed within its length."""
 _log = structlog.get_logger(__name__)
 
 
@@ -25,9 +25,16 @@ class LeaseGuard:
     """Commits an entry before each write (rules 1 and 3); counts the writes it let through."""
 
     def __init__(
-        self, operation_id: str, *, ledger: Ledger, owner: str, now: Callable[[], datetime]
+        self,
+        operation_id: str,
+        *,
+        ledger: Ledger,
+        owner: str,
+        lease: timedelta,
+        now: Callable[[], datetime],
     ) -> None:
         self._operation_id = operation_id
+        self._lease = lease
         self._ledger = ledger
         self._owner = owner
         self._now = now
@@ -39,7 +46,7 @@ class LeaseGuard:
             self._operation_id,
             Phase.ACTING,
             owner=self._owner,
-            lease=LEASE,
+            lease=self._lease,
             now=self._now(),
             detail=step,
         )
@@ -54,15 +61,20 @@ class LeaseGuard:
 
 @asynccontextmanager
 async def kept_lease(
-    operation_id: str, *, ledger: Ledger, owner: str, now: Callable[[], datetime]
+    operation_id: str,
+    *,
+    ledger: Ledger,
+    owner: str,
+    lease: timedelta,
+    now: Callable[[], datetime],
 ) -> AsyncIterator[None]:
     """Keep an operation's lease alive while it runs."""
 
     async def renew() -> None:
         while True:
-            await asyncio.sleep(_RENEW_SECONDS)
+            await asyncio.sleep(lease.total_seconds() / _RENEWALS)
             try:
-                await ledger.renew(operation_id, owner=owner, lease=LEASE, now=now())
+                await ledger.renew(operation_id, owner=owner, lease=lease, now=now())
             except MedicError as error:
                 _log.warning("operation.renew_failed", operation=operation_id, error=str(error))
 

@@ -16,7 +16,7 @@ from typing import Literal, TextIO
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from exporter.model.redact import redact_text, sanitise
+from exporter.model.redact import sanitise
 
 LogFormat = Literal["auto", "json", "pretty"]
 
@@ -117,7 +117,7 @@ def _plain(value: object, depth: int = 0) -> object:
     if depth < _DEEPEST and isinstance(value, (list, tuple, set, frozenset)):
         return [_plain(v, depth + 1) for v in value]
     try:
-        return redact_text(str(value))
+        return str(value)
     except Exception as error:  # noqa: BLE001 - a log line must never break what it tells about
         return f"<{type(value).__name__}: {type(error).__name__} in str()>"
 

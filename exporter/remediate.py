@@ -10,12 +10,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from exporter.guard import LEASE, LeaseGuard, kept_lease
+from exporter.guard import LeaseGuard, kept_lease
 from exporter.model.decision import Mode, Subject
 from exporter.model.derive import derive
 from exporter.model.errors import (
@@ -63,6 +63,7 @@ class Remediator:
         fleet: Fleet,
         verifier: Verifier,
         owner: str,
+        lease: timedelta,
         now: Callable[[], datetime],
         on_closed: OnClosed = lambda _operation, _request: None,
     ) -> None:
@@ -70,6 +71,7 @@ class Remediator:
         self._fleet = fleet
         self._verifier = verifier
         self._owner = owner
+        self._lease = lease
         self._now = now
         self._on_closed = on_closed
         self._tasks: dict[asyncio.Task[None], str] = {}
@@ -116,7 +118,7 @@ class Remediator:
             if request.mode is not Mode.ENFORCE:
                 return await self._ledger.rehearse(request, plan, now=self._now())
             operation = await self._ledger.reserve(
-                request, plan, owner=self._owner, lease=LEASE, now=self._now()
+                request, plan, owner=self._owner, lease=self._lease, now=self._now()
             )
         except LedgerUnavailableError:
             raise
@@ -129,12 +131,20 @@ class Remediator:
             raise
         _log.info("operation.reserved", operation=operation.id, plan=operation.summary)
         job = _Job(operation, request, plan, remedy, backend, verification)
-        async with kept_lease(operation.id, ledger=self._ledger, owner=self._owner, now=self._now):
+        async with kept_lease(
+            operation.id, ledger=self._ledger, owner=self._owner, lease=self._lease, now=self._now
+        ):
             return await self._carry_out(job)
 
     async def _carry_out(self, job: _Job) -> Operation:
         """Act, verify, finish. An operation whose lease or ledger is lost is left to its lease."""
-        guard = LeaseGuard(job.operation.id, ledger=self._ledger, owner=self._owner, now=self._now)
+        guard = LeaseGuard(
+            job.operation.id,
+            ledger=self._ledger,
+            owner=self._owner,
+            lease=self._lease,
+            now=self._now,
+        )
         context = context_of(job.backend, self._fleet, self._now)
         try:
             result = await job.remedy.act(context, job.plan, guard)
@@ -148,13 +158,13 @@ class Remediator:
         if result.nothing_to_do:
             return await self._finish(job, Outcome.NOTHING_TO_DO, result)
         acted = await self._ledger.mark_acted(
-            job.operation.id, result, owner=self._owner, lease=LEASE, now=self._now()
+            job.operation.id, result, owner=self._owner, lease=self._lease, now=self._now()
         )
         return await self._verify(job, result, since=acted.acted_at or self._now())
 
     async def _verify(self, job: _Job, result: ActResult, *, since: datetime) -> Operation:
         await self._ledger.advance(
-            job.operation.id, Phase.VERIFYING, owner=self._owner, lease=LEASE, now=self._now()
+            job.operation.id, Phase.VERIFYING, owner=self._owner, lease=self._lease, now=self._now()
         )
         missing = await self._verifier.verify(
             job.backend.target,
@@ -231,7 +241,9 @@ class Remediator:
         remedy = remedy_of(backend, operation.remedy)
         job = _Job(operation, None, plan, remedy, backend, Verification())
         result = ActResult(after=operation.after)
-        async with kept_lease(operation.id, ledger=self._ledger, owner=self._owner, now=self._now):
+        async with kept_lease(
+            operation.id, ledger=self._ledger, owner=self._owner, lease=self._lease, now=self._now
+        ):
             await self._verify(job, result, since=self._now())
 
     def _start(self, work: Coroutine[Any, Any, None], *, target: str, remedy: str) -> None:

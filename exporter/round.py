@@ -5,6 +5,7 @@ The whole data flow of restate-medic in one place. A round never waits for a rem
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from exporter.metrics.instruments import Instruments
     from exporter.remediate import Remediator
 
+_LEDGER_PATIENCE_SECONDS = 0.5
 _log = structlog.get_logger(__name__)
 OnDecided = Callable[[str, tuple[Decision, ...], datetime], None]
 
@@ -65,6 +67,7 @@ class Rounds:
         self._on_decided = on_decided
         self._waiting: dict[str, dict[Subject, Waiting]] = {}
         self._standing: dict[str, dict[Subject, tuple[str, str]]] = {}
+        self._refreshing: asyncio.Task[bool] | None = None
         self.accepting = True
         """False while the daemon stops: rounds go on, nothing new is started."""
 
@@ -85,7 +88,8 @@ class Rounds:
         self._show_limits(watched, now, ledger_ok=ledger_ok)
         self._instruments.round_ended(report, findings, decisions, readings, now=now)
         self._tell_changes(target.name, decisions)
-        await self._record(decisions, now)
+        if ledger_ok:
+            await self._record(decisions, now)
         self._submit(watched, findings, decisions)
 
     def forget(self, target: str) -> None:
@@ -94,10 +98,21 @@ class Rounds:
         self._standing.pop(target, None)
 
     async def _ledger_ok(self) -> bool:
-        """Take in what other processes wrote. False: nothing may be done now."""
+        """Take in what other processes wrote. False: nothing may be done now.
+
+        A ledger that is slow to answer (locked, say) must not delay watching: the round goes on
+        without it, and the next one looks again.
+        """
+        if self._refreshing is None or self._refreshing.done():
+            self._refreshing = asyncio.ensure_future(self._refresh())
+        done, _ = await asyncio.wait({self._refreshing}, timeout=_LEDGER_PATIENCE_SECONDS)
+        return bool(done) and self._refreshing.result()
+
+    async def _refresh(self) -> bool:
         try:
             await self._ledger.refresh()
-        except LedgerUnavailableError:
+        except LedgerUnavailableError as error:
+            _log.warning("ledger.unavailable", error=str(error))
             return False
         self._instruments.ledger_head(self._ledger.standing.seq)
         return True

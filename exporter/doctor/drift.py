@@ -8,12 +8,13 @@ failing admin API fails the probe.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
 from exporter.doctor.probe import ProbeContext
-from exporter.model.target import Target, normalise_url
+from exporter.model.deployments import is_protected
+from exporter.model.facts import is_latest
+from exporter.model.target import normalise_url
 from exporter.model.views import Deployment, Discovery, DriftView, ServicesView
 from exporter.restate_api import Admin, DiscoveryFailedError, Registration
 
@@ -30,7 +31,9 @@ async def probe(context: ProbeContext) -> DriftView:
     workers = {worker.url for worker in target.workers}
     registered = {normalise_url(d.url) for d in deployments}
     subjects: list[Deployment | str] = [
-        d for d in deployments if normalise_url(d.url) in workers or not _protected(d, target)
+        d
+        for d in deployments
+        if normalise_url(d.url) in workers or not is_protected(d.metadata, target)
     ]
     subjects += sorted(workers - registered)
     try:
@@ -41,20 +44,12 @@ async def probe(context: ProbeContext) -> DriftView:
     return DriftView(tuple(found for task in tasks if (found := task.result()) is not None))
 
 
-def _protected(deployment: Deployment, target: Target) -> bool:
-    wanted = target.protected_metadata
-    return bool(wanted) and all(
-        deployment.metadata.get(name) == value for name, value in wanted.items()
-    )
-
-
 class _Round:
     """One round of discoveries, a few at a time, over one reading of ``/services``."""
 
     def __init__(self, admin: Admin, services: ServicesView) -> None:
         self._admin = admin
         self._services = services
-        self._serving: Mapping[str, str] = {s.name: s.deployment_id for s in services.items}
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._until = asyncio.get_running_loop().time() + BUDGET_SECONDS
 
@@ -81,7 +76,7 @@ class _Round:
             kind=deployment.kind,
             reachable="unknown",
             deployment_id=deployment.id,
-            latest=all(self._serving.get(name) == deployment.id for name in deployment.services),
+            latest=is_latest(deployment.id, deployment.services, self._services),
             registered=whole.shapes,
         )
         return await self._dry_run(whole.registration, found)

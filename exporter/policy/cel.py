@@ -13,8 +13,7 @@ from typing import Any, Literal
 
 from cel_expr_python import cel
 
-from exporter.model.component import Component, Status
-from exporter.model.findings import Findings, Item
+from exporter.model.component import Component
 from exporter.model.variables import ITEM_KINDS, VARIABLES, ValueType, Variable
 from exporter.policy.cel_errors import Complaint, ConditionError, bad_literals, explain
 from exporter.policy.checked import referenced_names
@@ -29,8 +28,9 @@ _TYPES = MappingProxyType(
         ValueType.LABELS: cel.Type.Map(cel.Type.STRING, cel.Type.STRING),
     }
 )
-_REACHABLE = "item.reachable"
-_UNBOUND = "No value with name"
+REACHABLE = "item.reachable"
+"""Always bound, but only said of what the drift component has discovered."""
+_UNBOUND = "UNKNOWN: No value with name "
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +43,6 @@ class Condition:
     """The variables it refers to, sorted: exactly those, whether evaluation reaches them or not."""
     components: frozenset[Component]
     """What those variables are read from, and what lists its items."""
-    words: tuple[tuple[str, Component], ...] = ()
-    """The variables among them that have a value even when their component is unknown."""
     program: Any = field(default=None, compare=False, repr=False)
 
     @property
@@ -92,9 +90,9 @@ def compile_condition(source: str, for_each: str | None = None) -> Condition:
         raise ConditionError(complaints)
     named = referenced_names(program.serialize())
     variables = [v for v in variables_of(for_each) if v.name in named]
-    words = {v.name: c for v in variables if (c := _spoken_of(v)) is not None}
+    words = {c for v in variables if (c := _spoken_of(v)) is not None}
     listed = ITEM_KINDS[for_each].components if for_each else frozenset()
-    components = listed.union(words.values(), *(v.components for v in variables))
+    components = listed.union(words, *(v.components for v in variables))
     if not components:
         message = (
             "reads nothing that is probed, so it could never be seen to heal; "
@@ -106,14 +104,13 @@ def compile_condition(source: str, for_each: str | None = None) -> Condition:
         for_each=for_each,
         names=tuple(sorted(v.name for v in variables)),
         components=components,
-        words=tuple(sorted(words.items())),
         program=program,
     )
 
 
 def _spoken_of(variable: Variable) -> Component | None:
     """The component that an always-bound variable speaks of: ``ingress.status`` of the ingress."""
-    if variable.name == _REACHABLE:
+    if variable.name == REACHABLE:
         return Component.DRIFT
     first, _, _ = variable.name.partition(".")
     return Component(first) if not variable.components and first in list(Component) else None
@@ -132,42 +129,36 @@ def _not_a_bool(source: str, name: str) -> Complaint:
     return Complaint(0, f"gives {name.lower()}, not true or false; {hint}")
 
 
-def see(condition: Condition, findings: Findings, item: Item | None = None) -> dict[str, Any]:
-    """The condition's variables that are known now, by name.
-
-    The words of a component without a fresh reading are left out although findings have them:
-    ``status == "unreachable"`` must not turn false, and so look healed, because nobody looked.
-    """
-    values = findings.values
-    seen = {name: values[name] for name in condition.names if name in values}
-    if item is not None:
-        known = item.values
-        seen.update((name, known[name]) for name in condition.names if name in known)
-    for name, component in condition.words:
-        state = findings.components.get(component)
-        status = state.status if state is not None else Status.UNKNOWN
-        if name == _REACHABLE:
-            unknown = status is not Status.OK
-        else:
-            unknown = status is Status.UNKNOWN and not name.endswith(".age")
-        if unknown:
-            seen.pop(name, None)
-    return seen
+def bind(for_each: str | None, values: Mapping[str, Any]) -> Any:  # noqa: ANN401 - no types
+    """Values as CEL takes them, for many evaluations with the same ones."""
+    return _env(for_each).Activation(values)
 
 
 def evaluate(condition: Condition, values: Mapping[str, Any]) -> Outcome:
     """Decide a condition on these values; a variable that is absent is unknown.
 
-    CEL decides ``false && unknown`` to false and ``true || unknown`` to true. An error comes back
-    as a value whose text is truthy, so only the two booleans themselves count as an answer.
+    CEL decides ``false && unknown`` to false and ``true || unknown`` to true.
+    """
+    return evaluate_bound(condition, values, bind(condition.for_each, values))
+
+
+def evaluate_bound(
+    condition: Condition,
+    values: Mapping[str, Any],
+    bound: Any,  # noqa: ANN401 - no types
+) -> Outcome:
+    """Decide a condition on values that are bound already.
+
+    An error comes back as a value whose text is truthy, so only the two booleans themselves count
+    as an answer; some errors are raised instead.
     """
     try:
-        answer = condition.program.eval(data=values).value()
+        answer = condition.program.eval(bound).value()
     except (RuntimeError, ValueError, TypeError) as error:
         return Failed(_first_line(str(error)))
     if answer is True or answer is False:
         return answer
-    if isinstance(answer, str) and _UNBOUND in answer:
+    if isinstance(answer, str) and answer.startswith(_UNBOUND):
         return Unknown(tuple(name for name in condition.names if name not in values))
     return Failed(_first_line(str(answer)))
 

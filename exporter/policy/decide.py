@@ -18,9 +18,10 @@ from exporter.model.hold import HoldReason
 from exporter.model.operation import Request
 from exporter.model.report import Report
 from exporter.model.target import Target
-from exporter.policy.cel import Outcome, Unknown, evaluate, see
+from exporter.policy.cel import Outcome, Unknown
 from exporter.policy.gates import GATES, Case, in_flight_behind
 from exporter.policy.policy import Policy
+from exporter.policy.sight import Sight, holds
 from exporter.policy.waiting import stale_of, wait_on
 from exporter.policy.world import World
 
@@ -41,7 +42,7 @@ def decide(
     A list of items that is unknown gives one decision without an item, and so does an empty one.
     Who was decided about before and is not any more (an item that is gone) is clear.
     """
-    round_ = _Round(target, report, findings, world, now)
+    round_ = _Round(target, report, findings, Sight(findings), world, now)
     decisions = [
         decision
         for policy in policies
@@ -82,13 +83,13 @@ def still_wrong(policy: Policy, findings: Findings, item_key: str | None) -> boo
     An item that has left a known list is not wrong any more.
     """
     if policy.for_each is None:
-        return evaluate(policy.condition, see(policy.condition, findings)) is not False
+        return holds(policy.condition, findings) is not False
     if findings.items.get(policy.for_each) is None:
         return True
     item = item_of(policy, findings, item_key)
     if item is None:
         return False
-    return evaluate(policy.condition, see(policy.condition, findings, item)) is not False
+    return holds(policy.condition, findings, item) is not False
 
 
 def item_of(policy: Policy, findings: Findings, key: str | None) -> Item | None:
@@ -110,6 +111,7 @@ class _Round:
     target: Target
     report: Report
     findings: Findings
+    sight: Sight
     world: World
     now: datetime
 
@@ -128,8 +130,8 @@ def _decide_policy(policy: Policy, round_: _Round) -> list[Decision]:
 
 
 def _decide_one(policy: Policy, item: Item | None, round_: _Round) -> Decision:
-    seen = see(policy.condition, round_.findings, item)
-    outcome = evaluate(policy.condition, seen)
+    view = round_.sight.view(item)
+    seen, outcome = view.seen_by(policy.condition), view.judge(policy.condition)
     if outcome is False:
         return Decision(
             subject=Subject(policy.name, round_.target.name, item.key if item else None),

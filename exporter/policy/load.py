@@ -18,7 +18,7 @@ from exporter.policy.document import DocumentError, read_document
 from exporter.policy.parse import Parsed, line, parse
 from exporter.policy.policy import Policy
 
-MAX_BYTES = 1_000_000
+MAX_BYTES = 128_000
 _SUFFIXES = frozenset({".yaml", ".yml"})
 
 

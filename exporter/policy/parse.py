@@ -29,6 +29,10 @@ from exporter.policy.schema import PolicyFileModel, PolicyModel
 from exporter.policy.words import did_you_mean, listing
 
 
+MAX_PROBLEMS = 100
+"""In one file; what lies beyond is counted."""
+
+
 @dataclass(slots=True)
 class Parsed:
     """What one file gave."""
@@ -68,7 +72,11 @@ class _Parser:
             self._add(Mark(1, 1), (), message)
         else:
             result.policies = self._file_of(data)
-        result.problems = [line(self._file, p) for p in sorted(set(self._problems))]
+        problems = sorted(set(self._problems))
+        result.problems = [line(self._file, p) for p in problems[:MAX_PROBLEMS]]
+        if rest := problems[MAX_PROBLEMS:]:
+            more = Problem(rest[0].mark, (), f"{len(rest)} more problems from here on")
+            result.problems.append(line(self._file, more))
         return result
 
     def _file_of(self, data: dict[str, Any]) -> list[Policy]:

@@ -111,9 +111,10 @@ class Admin:
         return WholeRegistration(whole.deployment(), shapes(whole.services), whole.registration())
 
     async def services(self) -> ServicesView:
-        """The latest revision of every registered service."""
+        """The latest revision of every registered service, by name."""
         answer = await self._http.request("GET", "/services", max_bytes=_LIST_MAX_BYTES)
-        return ServicesView(tuple(body.service() for body in parse(ServiceList, answer).services))
+        services = (body.service() for body in parse(ServiceList, answer).services)
+        return ServicesView(tuple(sorted(services, key=lambda service: service.name)))
 
     async def get_service(self, name: str) -> ServiceDetails | None:
         """One registered service with its settings; None when there is no such service."""

@@ -171,7 +171,7 @@ class _AnyDeployment(Body):
             url=url,
             kind=kind,
             created_at=self.created_at,
-            services=tuple(services),
+            services=tuple(sorted(services)),  # the server's order changes from call to call
             metadata=self.metadata or {},
             sdk_version=self.sdk_version,
         )

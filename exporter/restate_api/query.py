@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import timedelta
+from functools import cache
 from typing import TypeVar
 
 from exporter.model.component import Reason
@@ -49,7 +50,13 @@ class Query:
             if broke_off or error.http_status in _SQL_ERROR:
                 raise _query_failed(error) from error
             raise
-        return parse(Rows[kind], answer).rows  # type: ignore[valid-type]
+        return parse(_rows_of(kind), answer).rows
+
+
+@cache
+def _rows_of(kind: type[_R]) -> type[Rows[_R]]:
+    """Pydantic forgets a generic model nobody holds; building one takes longer than a query."""
+    return Rows[kind]  # type: ignore[valid-type]
 
 
 def literal(text: str) -> str:

@@ -21,7 +21,7 @@ from pydantic_settings import (
 
 from exporter.model.component import Component
 from exporter.model.decision import Mode
-from exporter.model.duration import parse_duration
+from exporter.model.duration import format_duration, parse_duration
 from exporter.model.operation import Window
 from exporter.model.target import Target, Worker, is_placeholder, normalise_url
 from exporter.settings.secrets import SecretRef, Section
@@ -34,6 +34,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 _FLAGS = "\0flags"
 """No key of a YAML file can be this."""
 _SHORTEST_INTERVAL = timedelta(seconds=1)
+_SHORTEST_LEASE = timedelta(seconds=5)
 
 
 def _positive(value: object) -> timedelta:
@@ -52,6 +53,14 @@ def _interval(value: object) -> timedelta:
     return duration
 
 
+def _lease(value: object) -> timedelta:
+    duration = _positive(value)
+    if duration < _SHORTEST_LEASE:
+        msg = f"{value!r} is too short; write {format_duration(_SHORTEST_LEASE)} or more"
+        raise ValueError(msg)
+    return duration
+
+
 def _not_built(_value: object) -> None:
     msg = "is designed but not built in this version; remove it"
     raise ValueError(msg)
@@ -59,6 +68,7 @@ def _not_built(_value: object) -> None:
 
 Duration = Annotated[timedelta, BeforeValidator(_positive)]
 Interval = Annotated[timedelta, BeforeValidator(_interval)]
+Lease = Annotated[timedelta, BeforeValidator(_lease)]
 NotBuilt = Annotated[None, BeforeValidator(_not_built)]
 """A key of the design that this version refuses rather than ignores."""
 
@@ -201,6 +211,8 @@ class Settings(BaseSettings):
     allowed_service_urls: tuple[HttpUrl, ...] = ()
     web_listen_address: str = DEFAULT_LISTEN
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    lease: Lease = timedelta(seconds=60)
+    """How long an operation's owner may be silent before the operation counts as interrupted."""
     drain_timeout: Duration = timedelta(seconds=30)
     """How long SIGTERM waits for a running operation."""
 

@@ -12,17 +12,17 @@ from typing import Any
 
 from exporter.model.component import Reason
 from exporter.model.errors import CallFailedError
+from exporter.model.redact import redact_text
 
 _MESSAGE_LENGTH = 300
 _LONGEST_RETRY_AFTER = timedelta(hours=1)
 _USER_INFO = re.compile(r"(?<=://)[^/?#\s'\"]*@")
-_CREDENTIAL = re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 
 def clean_text(text: str, length: int = _MESSAGE_LENGTH) -> str:
     """Make foreign text fit for a log line: one line, bounded, without URL user info or tokens."""
-    text = _CREDENTIAL.sub(r"\1 ***", _USER_INFO.sub("", text[: 20 * length]))
+    text = redact_text(_USER_INFO.sub("", text[: 20 * length]))
     text = _CONTROL.sub(" ", text).strip()
     return text if len(text) <= length else text[: length - 1] + "…"
 

@@ -9,6 +9,7 @@ import asyncio
 import ssl
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from functools import lru_cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any, Self
 
@@ -132,7 +133,7 @@ class HttpClient:
         connect = min(_CONNECT_TIMEOUT_SECONDS, _CONNECT_SHARE * seconds)
         return self._http.build_request(
             method,
-            self._base + path,
+            _url(self._base + path),
             json=json,
             headers={**self._headers, **(headers or {}), **self._authorization()},
             # `pool` is what aiohttp calls `connect`: name lookup, TCP and TLS together.
@@ -228,6 +229,12 @@ def default_ssl_context() -> ssl.SSLContext:
     if paths.cafile is None and paths.capath is None:
         context.load_verify_locations(certifi.where())
     return context
+
+
+@lru_cache(maxsize=4096)
+def _url(text: str) -> httpx.URL:
+    """Parsing takes as long as everything else that httpx does for a request."""
+    return httpx.URL(text)
 
 
 async def _read(response: httpx.Response, cap: int, place: str, *, expected: bool) -> bytes:

@@ -55,6 +55,7 @@ PROTOBUF_FIRST = (
         ("application/openmetrics-text;q=1.000", OPENMETRICS),
         ("application/json", TEXT),
         ("*/*;q=0", TEXT),
+        ("application/openmetrics-text;q=0", TEXT),
         (",,;;q,=,;", TEXT),
         ('"', TEXT),
         ('text/plain;x="a,application/openmetrics-text"', TEXT),

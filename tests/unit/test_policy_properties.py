@@ -16,11 +16,12 @@ from exporter.model.derive import derive
 from exporter.model.hold import HoldReason
 from exporter.model.operation import Usage, Window
 from exporter.model.report import Report
-from exporter.policy.cel import evaluate, see
+from exporter.policy.cel import evaluate
 from exporter.policy.decide import decide, first_act, item_of
 from exporter.policy.document import DocumentError, read_document
 from exporter.policy.parse import line, parse
 from exporter.policy.policy import Policy
+from exporter.policy.sight import see
 from exporter.policy.world import OpenOperation, Refusal, World, waiting_of
 from tests.unit.policy_scenes import (
     NOW,
@@ -275,7 +276,7 @@ def problems_of(text: str) -> list[str]:
 
 
 @given(mutations())
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @example(GOOD)
 @example("%YAML 1.1\n---\n" + GOOD)
 def test_no_file_crashes_the_loader(text: str) -> None:
@@ -284,6 +285,7 @@ def test_no_file_crashes_the_loader(text: str) -> None:
         assert PLACED.fullmatch(problem), problem
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="abc.:{}[]\n -'\"|>&*!0", max_size=60))
 def test_no_text_crashes_the_loader(text: str) -> None:
     """Not even one that never was a policy file."""

@@ -244,6 +244,20 @@ def test_the_cooldown_starts_at_the_last_write(store: Store) -> None:
     reserve(store, by_policy(budget=budget), 50)
 
 
+@pytest.mark.parametrize("ending", ["failed", "interrupted"])
+def test_the_cooldown_of_a_failed_act_starts_at_its_end(store: Store, ending: str) -> None:
+    """Nobody knows when an act that failed or fell silent last wrote: its end counts."""
+    budget = replace(ROOMY, cooldown=timedelta(seconds=30))
+    operation = reserve(store, by_policy(budget=budget))
+    store.advance(operation.id, Phase.ACTING, owner="one", lease=LEASE, now=at(5))
+    if ending == "failed":
+        finish(store, operation, 65, Outcome.FAILED)
+    else:
+        store.sweep(at(90))
+    assert refused(store, by_policy(budget=budget), 94.9) == HoldReason.COOLDOWN
+    reserve(store, by_policy(budget=budget), 95)
+
+
 def test_a_person_spends_nothing_but_starts_the_cooldown(store: Store) -> None:
     """No limit holds a person; what a person did starts the cooldown, and counts in no window."""
     budget = Budget(timedelta(seconds=10), (Window("target", 1, HOUR), Window("global", 1, HOUR)))
