@@ -146,7 +146,7 @@ def _invocations(findings: Findings) -> str:
     parts += [
         f"{findings.values[f'invocations.{name}']} {name.replace('_', ' ')}"
         for name in troubles
-        if findings.values[f"invocations.{name}"]
+        if findings.values.get(f"invocations.{name}")
     ]
     if scan.recent_failures:
         parts.append(f"{len(scan.recent_failures)} recent failures")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 
 from exporter.doctor.probe import ProbeContext
+from exporter.model.errors import CallFailedError
 from exporter.model.views import (
     COMPLETED,
     FailedRun,
@@ -30,7 +31,7 @@ async def _scan(api: RestateApi) -> InvocationsView:
     ask, began = api.invocations, time.perf_counter()
     scan = await ask.scan()
     # Right after the scan: what was registered and pinned in between must not look like a zombie.
-    known = frozenset(d.id for d in (await api.admin.deployments()).items)
+    known = await _known_deployments(api)
     active = [group for group in scan.groups if group.active]
     failed = [g for g in scan.groups if g.status == COMPLETED and g.result == _FAILURE]
     recent = await ask.recent_failures() if failed else ()
@@ -44,7 +45,7 @@ async def _scan(api: RestateApi) -> InvocationsView:
     if any(g.status == "paused" for g in active):
         paused = await ask.paused()
     retrying = await ask.retrying() if active else Retrying()
-    zombies = await _zombies(api, active, known, paused.items)
+    zombies = await _zombies(api, active, known, paused.items) if known is not None else Listed()
     return InvocationsView(
         groups=scan.groups,
         recent_failures=recent,
@@ -61,6 +62,14 @@ async def _scan(api: RestateApi) -> InvocationsView:
         failures_24h=scan.failures_24h,
         scan_seconds=time.perf_counter() - began,
     )
+
+
+async def _known_deployments(api: RestateApi) -> frozenset[str] | None:
+    """The ids of all deployments; None when the list cannot be read, which is another component."""
+    try:
+        return frozenset(d.id for d in (await api.admin.deployments()).items)
+    except CallFailedError:
+        return None
 
 
 async def _shared_handlers(api: RestateApi) -> dict[str, list[str]]:

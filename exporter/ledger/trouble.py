@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 
 from alembic.util.exc import CommandError
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError, StatementError
+from sqlalchemy.exc import DBAPIError, NoResultFound, SQLAlchemyError, StatementError
 
 from exporter.model.errors import LedgerUnavailableError
 from exporter.model.redact import redact_text
@@ -20,6 +20,7 @@ _CANNOT_OPEN = "it cannot be opened; check that the folder exists and this user 
 _DAMAGED = "it is damaged or no ledger at all; it was left as it is: restore a copy"
 _IO_ERROR = "the disk failed; check it, and the kernel's log"
 _UNREACHABLE = "the database does not answer; check that it runs and accepts connections"
+_HEADLESS = "its head is gone, so nobody knows where it ends; restore a copy"
 _SCHEMA = "its tables do not fit this version; restore a copy, or start with an empty database"
 
 _SQLITE = {
@@ -72,6 +73,8 @@ def _why(error: BaseException) -> str:
 
 
 def _known(cause: BaseException) -> str | None:
+    if isinstance(cause, NoResultFound):
+        return _HEADLESS
     if isinstance(cause, sqlite3.Error):
         code = getattr(cause, "sqlite_errorcode", None)
         return None if code is None else _SQLITE.get(code & _PRIMARY_CODE)

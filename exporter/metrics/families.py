@@ -126,7 +126,7 @@ def _invocations(known: Findings) -> Iterator[NamedRows]:
     active = [g for g in scan.groups if g.active]
     statuses = _zeros((status,) for status in STATUSES)
     services = _zeros(())
-    pinned = _zeros((label(deployment),) for deployment in scan.known_deployments)
+    pinned = _zeros((label(deployment),) for deployment in scan.known_deployments or ())
     for group in active:
         status = label(group.status)
         statuses[status,] += group.count
@@ -137,7 +137,8 @@ def _invocations(known: Findings) -> Iterator[NamedRows]:
     yield "service_invocations", _floats(services)
     yield "deployment_invocations", _floats(pinned)
     yield "oldest_invocation_age_seconds", _oldest(active, known.at)
-    yield "zombie_invocations", {(): float(known.values["invocations.zombies"])}
+    if "invocations.zombies" in known.values:
+        yield "zombie_invocations", {(): float(known.values["invocations.zombies"])}
     yield "failed_workflows", _failed(known, scan)
     yield "scan_duration_seconds", {(): scan.scan_seconds}
 

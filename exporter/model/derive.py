@@ -111,7 +111,8 @@ def _items(  # noqa: PLR0917 - the facts they are made from, each of which may b
     if failed is not None:
         items["workflows.failed"] = tuple(failed_item(r, tally, now) for r in failed)
     for name in ("paused", "retrying", "zombies", "completed"):
-        rows = None if scan is None else getattr(scan, name)
+        unknown = scan is None or (name == "zombies" and scan.known_deployments is None)
+        rows = None if unknown else getattr(scan, name)
         items[f"invocations.{name}"] = (
             None
             if rows is None

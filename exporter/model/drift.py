@@ -43,7 +43,7 @@ def compare(discovered: Iterable[ServiceShape], registered: Iterable[ServiceShap
     """Compare by service name, service type, handler name and handler kind."""
     now = {s.name: s for s in discovered}
     then = {s.name: s for s in registered}
-    added, dropped = sorted(now.keys() - then.keys()), sorted(then.keys() - now.keys())
+    added, dropped = list(now.keys() - then.keys()), list(then.keys() - now.keys())
     changed: list[str] = []
     type_changed: list[str] = []
     for name in sorted(now.keys() & then.keys()):
@@ -51,10 +51,12 @@ def compare(discovered: Iterable[ServiceShape], registered: Iterable[ServiceShap
             type_changed.append(name)
         new = {h.name: h.type for h in now[name].handlers}
         old = {h.name: h.type for h in then[name].handlers}
-        added += [f"{name}/{h}" for h in sorted(new.keys() - old.keys())]
-        dropped += [f"{name}/{h}" for h in sorted(old.keys() - new.keys())]
+        added += [f"{name}/{h}" for h in new.keys() - old.keys()]
+        dropped += [f"{name}/{h}" for h in old.keys() - new.keys()]
         changed += [f"{name}/{h}" for h in sorted(new.keys() & old.keys()) if new[h] != old[h]]
-    return Drift(tuple(added), tuple(dropped), tuple(changed), tuple(type_changed))
+    return Drift(
+        tuple(sorted(added)), tuple(sorted(dropped)), tuple(changed), tuple(type_changed)
+    )
 
 
 def fingerprint(shapes: Iterable[ServiceShape]) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 REDACTED = "REDACTED"
-_USER_INFO = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)[^/?#\s@]*@")
+_USER_INFO = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)[^/?#\s'\"]*@")
 _BEARER = re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{6,}")
 _TOKEN = re.compile(r"\b(?:key_[A-Za-z0-9._-]{8,}|rm_[A-Za-z0-9_-]{16,}|eyJ[A-Za-z0-9._-]{16,})")
 _SECRET_NAME = re.compile(

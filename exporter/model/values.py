@@ -117,10 +117,12 @@ def invocation_values(
         counts[group.status] += group.count
     active = [g.oldest_created_at for g in scan.groups if g.active and g.status != "scheduled"]
     paused = [g.oldest_modified_at for g in scan.groups if g.status == "paused"]
+    zombies = zombie_count(scan)
+    known = {} if zombies is None else {"invocations.zombies": zombies}
     return {
+        **known,
         **{f"invocations.{status}": counts[status] for status in STATUSES},
         "invocations.retrying": scan.retrying_count,
-        "invocations.zombies": zombie_count(scan),
         "invocations.journal_mismatch": scan.journal_mismatch_count,
         "invocations.recent_failures": scan.failures_24h,
         "invocations.oldest_active": age_of(min(active, default=now), now),
@@ -131,8 +133,10 @@ def invocation_values(
     }
 
 
-def zombie_count(scan: InvocationsView) -> int:
+def zombie_count(scan: InvocationsView) -> int | None:
     """Unfinished invocations pinned to a deployment that no longer exists (RT0011)."""
+    if scan.known_deployments is None:
+        return None
     return sum(
         g.count
         for g in scan.groups

@@ -176,8 +176,8 @@ class InvocationsView:
 
     groups: tuple[InvocationGroup, ...]
     recent_failures: tuple[RecentFailure, ...]
-    known_deployments: frozenset[str]
-    """Deployment ids listed right after the scan: what is pinned to another is a zombie."""
+    known_deployments: frozenset[str] | None
+    """Ids listed right after the scan: what is pinned to another is a zombie. None: unknown."""
     scan_seconds: float
     failed_runs: tuple[FailedRun, ...] = ()
     failed_runs_complete: bool = True

@@ -20,6 +20,7 @@ from exporter.model.report import Report
 from exporter.model.target import Target
 from exporter.policy.cel import Outcome, Unknown
 from exporter.policy.gates import GATES, Case, in_flight_behind
+from exporter.policy.limits import exhausted
 from exporter.policy.policy import Policy
 from exporter.policy.sight import Sight, holds
 from exporter.policy.waiting import stale_of, wait_on
@@ -171,10 +172,11 @@ def _case(policy: Policy, item: Item | None, outcome: Outcome, round_: _Round) -
     waiting = None
     if outcome is True and not stale:
         waiting = wait_on(world.waiting.get(subject), components, report, now)
-    usage = None
+    usage, fits = None, False
     if world.ledger_ok:
         items = () if item is None else (item.key,)
         usage = world.usage(policy.name, subject.target, policy.action, items, mode)
+        fits = exhausted(policy.budget, usage, now=now, items=items) is None
     return Case(
         policy=policy,
         subject=subject,
@@ -183,6 +185,7 @@ def _case(policy: Policy, item: Item | None, outcome: Outcome, round_: _Round) -
         stale=stale,
         waiting=waiting,
         usage=usage,
+        fits=fits,
         report=report,
         findings=round_.findings,
         world=world,

@@ -51,6 +51,8 @@ class Case:
     """Set when the condition is true on fresh readings."""
     usage: Usage | None
     """None while the ledger cannot be read."""
+    fits: bool
+    """Whether one more operation fits into the whole budget, so that no part of it holds."""
     report: Report
     findings: Findings
     world: World
@@ -169,6 +171,8 @@ def _limit(reason: HoldReason) -> Gate:
 
 
 def _spent(case: Case, reason: HoldReason, budget: Budget) -> Verdict:
+    if case.fits:
+        return _PASSES[reason]
     if case.usage is None:
         return _held(reason, "what was done before is unknown while the ledger is unavailable")
     found = exhausted(budget, case.usage, now=case.now, items=case.items)

@@ -28,7 +28,6 @@ from exporter.policy.policy import Policy, Selector, Verify
 from exporter.policy.schema import PolicyFileModel, PolicyModel
 from exporter.policy.words import did_you_mean, listing
 
-
 MAX_PROBLEMS = 100
 """In one file; what lies beyond is counted."""
 

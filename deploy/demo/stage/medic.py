@@ -118,7 +118,7 @@ class Medic:
         if not self._log.exists():
             return []
         text = self._log.read_text(encoding="utf-8", errors="replace")
-        return text.splitlines()[-_LOG_LINES:]
+        return [_shorter(line) for line in text.splitlines()[-_LOG_LINES:]]
 
     # Looks over HTTP
 
@@ -183,3 +183,14 @@ class Medic:
 
     def _get(self, path: str) -> httpx.Response:
         return httpx.get(self.url + path, timeout=_TIMEOUT_SECONDS, trust_env=False)
+
+
+def _shorter(line: str) -> str:
+    """A line of the log without what repeats; unchanged when it is none of the program's own."""
+    try:
+        fields = json.loads(line)
+        known = [fields.pop(name) for name in ("timestamp", "level", "event")]
+    except (ValueError, AttributeError, KeyError, TypeError):
+        return line
+    rest = (f"{k}={v}" for k, v in fields.items() if k != "logger" and v not in {None, ""})
+    return " ".join([*map(str, known), *rest])

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import httpx
 
-from lab import RestateServer, ServiceSpec, Worker, wait_until
+from lab import Restate, RestateServer, ServiceSpec, Worker, wait_until
 from stage.medic import Medic
 from stage.timeline import Timeline
 
@@ -66,6 +66,21 @@ class Registry:
     deployments: list[dict[str, Any]]
     services: list[dict[str, Any]]
 
+    @classmethod
+    def read(cls, restate: Restate) -> Registry:
+        """Read what the admin API lists; it lists handlers in another order each time."""
+        services = restate.services()
+        for service in services:
+            service["handlers"].sort(key=lambda handler: handler["name"])
+        return cls(
+            sorted(restate.deployments(), key=lambda deployment: deployment["id"]),
+            sorted(services, key=lambda service: service["name"]),
+        )
+
+    def __str__(self) -> str:
+        revisions = ", ".join(f"{s['name']} revision {s['revision']}" for s in self.services)
+        return f"deployments {', '.join(self.ids)} with {revisions}"
+
     @property
     def ids(self) -> list[str]:
         """The ids of all deployments."""
@@ -103,7 +118,7 @@ class Scene:
 
         def look_again() -> list[T]:
             if self.medic.exit_code is not None:
-                raise NotSeenError(expected, f"restate-medic end with {self.medic.exit_code}")
+                raise NotSeenError(expected, f"restate-medic ended with {self.medic.exit_code}")
             try:
                 seen = look()
             except httpx.TransportError as error:
@@ -140,7 +155,7 @@ class Scene:
 
     def registry(self) -> Registry:
         """What the admin API lists."""
-        return Registry(self.restate.deployments(), self.restate.services())
+        return Registry.read(self.restate)
 
     def offered(self, worker: Worker) -> list[str]:
         """The services a worker offers by now: a dry run, which changes nothing."""

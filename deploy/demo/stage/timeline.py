@@ -40,7 +40,7 @@ class _Words(RegexHighlighter):
     """Colours the few words a reader looks for."""
 
     base_style = "word."
-    highlights = (  # noqa: RUF012 - as the base class declares it
+    highlights = (
         r"(?P<good>\b(200|201|202|verified|reloaded|ok)\b)",
         r"(?P<bad>\b(404|500|exit 1)\b)",
         r"(?P<held>\b(pending|cooldown|refused|preflight_refused|drop-service|draining)\b)",

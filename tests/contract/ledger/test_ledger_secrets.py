@@ -14,7 +14,7 @@ from exporter.model.decision import Decision, Mode, Result, Subject
 from exporter.model.errors import InFlightError, LimitReachedError
 from exporter.model.hold import HoldReason
 from exporter.model.operation import ActResult, Budget, ItemOutcome, Outcome, Phase, Window
-from tests.contract.ledger.making import LEASE, ROOMY, at, by_person, by_policy, plan_for
+from tests.contract.ledger.making import LEASE, REMEDY, ROOMY, at, by_person, by_policy, plan_for
 
 PASSWORD = "hunter2secret"
 TOKEN = "key_0123456789abcdef"
@@ -114,7 +114,7 @@ def test_hidden_parts_of_a_key_do_not_make_two_items_one(store: Store, engine: E
     assert "customer-ann" not in everything(engine)
     standing = Standing()
     standing.apply(standing.fetch(engine))
-    counts = standing.item_counts("prod", request.remedy)
+    counts = standing.item_counts("prod", REMEDY)
     assert (counts[ann], counts.get(ben, 0), counts.get("Signup/else", 0)) == (1, 1, 0)
 
 

@@ -91,7 +91,7 @@ def test_rehearsals_are_kept_apart(store: Store, engine: Engine, standing: Stand
 def test_items_are_counted_by_what_became_of_their_operation(
     store: Store, engine: Engine, standing: Standing
 ) -> None:
-    """How often an item was acted on counts operations that came to verification, a person's too."""
+    """An item's count is of operations that came to verification, however that ended."""
     request = by_policy(items=("a",))
     for seconds, outcome in enumerate(
         (Outcome.VERIFIED, Outcome.UNVERIFIED, Outcome.PARTIAL, Outcome.FAILED)

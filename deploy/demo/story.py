@@ -1,0 +1,128 @@
+"""`make demo`: failures and their repair, played on a real Restate and told as they happen.
+
+Nothing has to run before, and nothing runs after, whether the story ends well, badly or by
+Ctrl-C. Exit 0 only when every step was seen from outside; 1 says which was not, with the end of
+the daemon's log. `--stay` leaves everything up at the end, to look around, until Ctrl-C.
+
+What happens is in `stage.chapters`.
+"""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+import httpx
+
+from stage import chapters
+from stage.scene import NotSeenError, Scene, open_scene
+from stage.timeline import Timeline
+
+_FAILURE = 1
+_USAGE = 2
+_BROKEN = (OSError, RuntimeError, httpx.HTTPError, subprocess.SubprocessError)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class StopRequested(BaseException):
+    """A signal asked us to stop: its number."""
+
+
+def main(arguments: list[str]) -> int:
+    """Set the scene, play, and clear everything away again; returns the exit code."""
+    if arguments not in ([], ["--stay"]):
+        print("usage: story.py [--stay]", file=sys.stderr)
+        return _USAGE
+    for number in _SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # SIGHUP is, under nohup
+            signal.signal(number, _raise_stop)
+    timeline = Timeline()
+    try:
+        with (
+            tempfile.TemporaryDirectory(prefix="restate-medic-demo-") as folder,
+            open_scene(timeline, Path(folder)) as scene,
+        ):
+            return _play(scene, stay=bool(arguments))
+    except StopRequested as stop:
+        timeline.say("Stopped. Nothing that was started runs on.")
+        return 128 + int(stop.args[0])
+    except _BROKEN as error:
+        timeline.say(f"The scene could not be set: {error}")
+        return _FAILURE
+
+
+def _play(scene: Scene, *, stay: bool) -> int:
+    try:
+        _tell(scene)
+    except NotSeenError as error:
+        return _fail(scene, f"expected to see: {error.expected}\nsaw: {error.seen}")
+    except _BROKEN as error:
+        return _fail(scene, f"{type(error).__name__}: {error}")
+    if stay:
+        scene.timeline.say("\nEverything is left up, to look around. Ctrl-C stops it.")
+        with suppress(StopRequested):
+            signal.pause()
+    return 0
+
+
+def _tell(scene: Scene) -> None:
+    timeline = scene.timeline
+    chapters.curtain(scene)
+    timeline.chapter("All is well")
+    chapters.all_is_well(scene)
+    timeline.chapter("A worker is rolled, and nobody registers it")
+    healed = chapters.nobody_registers(scene)
+    timeline.chapter("A new worker replaces the old one, which still has work")
+    outlived_seconds = chapters.one_replaces_the_other(scene)
+    timeline.chapter("The same mistake again, within the cooldown")
+    chapters.too_soon(scene)
+    timeline.chapter("A worker that has lost a service")
+    chapters.something_is_lost(scene)
+    timeline.chapter("What the ledger says")
+    operations = chapters.what_the_ledger_says(scene)
+
+    timeline.row(
+        "healed",
+        (
+            f"Invoices: 404 for {healed.broken_seconds:.1f} s, then 200; verified after "
+            f"{healed.proven_seconds:.1f} s, with nobody at a keyboard"
+        ),
+    )
+    timeline.row(
+        "cleaned up", f"the old deployment, {outlived_seconds:.1f} s after its last work ended"
+    )
+    timeline.row("held", "a second repair within the cooldown, until a person took over")
+    timeline.row("refused", "a registration that would have dropped Orders, twice; nothing changed")
+    timeline.row(
+        "in the end",
+        (
+            f"{len(operations)} operations, {timeline.elapsed_seconds:.0f} s, "
+            "and every line above was seen from outside"
+        ),
+    )
+
+
+def _fail(scene: Scene, what: str) -> int:
+    say = scene.timeline.say
+    say(f"\nThis step was not seen.\n{what}")
+    lines = scene.medic.last_lines()
+    say(f"\nThe last {len(lines)} lines of the daemon's log:" if lines else "\nIt has no log yet.")
+    for line in lines:
+        say(line)
+    return _FAILURE
+
+
+def _raise_stop(number: int, _frame: FrameType | None) -> NoReturn:
+    for other in _SIGNALS:  # a second one must not interrupt the clearing away
+        signal.signal(other, signal.SIG_IGN)
+    raise StopRequested(number)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
