@@ -13,11 +13,12 @@ import structlog
 
 from exporter import __version__
 from exporter.app import Built, Engine, open_engine
+from exporter.left_behind import look_after
 from exporter.metrics.exposition import Exposition, new_registry
 from exporter.metrics.instruments import Instruments
 from exporter.model.component import Component
 from exporter.model.decision import Decision, Subject
-from exporter.model.errors import ConfigurationError, LedgerUnavailableError, MedicError
+from exporter.model.errors import ConfigurationError, MedicError
 from exporter.model.operation import Operation, Outcome, Request
 from exporter.round import Rounds, Watched
 from exporter.scheduler import Schedule
@@ -138,7 +139,7 @@ class Daemon:
         self._schedule.set_targets(self.engine.configuration.targets)
         self._chores = [
             asyncio.ensure_future(self._every(_SWEEP_SECONDS, self._sweep)),
-            asyncio.ensure_future(self._every(_LEFT_BEHIND_SECONDS, self._look_after_left_behind)),
+            asyncio.ensure_future(self._every(_LEFT_BEHIND_SECONDS, self._left_behind)),
             asyncio.ensure_future(
                 self._every(_LOOK_FOR_CHANGES_SECONDS, self._reload_when_changed)
             ),
@@ -268,34 +269,8 @@ class Daemon:
     async def _sweep(self) -> None:
         self.instruments.sweep(self.engine.now())
 
-    async def _look_after_left_behind(self) -> None:
-        """Close what crashed before its last write, and verify what crashed after it."""
-        ledger, now = self.engine.ledger, self.engine.now()
-        try:
-            for operation in await ledger.sweep(now):
-                _log.warning("operation.interrupted", operation=operation.id)
-                self.operation_closed(operation, None)
-            owner = self.engine.owner
-            lease = self.engine.configuration.settings.lease
-            for operation in await ledger.take_over(owner=owner, lease=lease, now=now):
-                await self._verify_left_behind(operation)
-        except LedgerUnavailableError as error:
-            _log.warning("ledger.unavailable", error=str(error))
-
-    async def _verify_left_behind(self, operation: Operation) -> None:
-        backend = self.engine.backends.get(operation.target)
-        if backend is not None:
-            _log.info("operation.taken_over", operation=operation.id)
-            self.engine.remediator.resume(operation, backend)
-            return
-        closed = await self.engine.ledger.finish(
-            operation.id,
-            Outcome.UNVERIFIED,
-            owner=self.engine.owner,
-            now=self.engine.now(),
-            error="its target is no longer configured, so nothing could be verified",
-        )
-        self.operation_closed(closed, None)
+    async def _left_behind(self) -> None:
+        await look_after(self.engine, self.operation_closed)
 
     async def _every(self, seconds: float, chore: Callable[[], Coroutine[Any, Any, None]]) -> None:
         while True:

@@ -39,10 +39,12 @@ class Medic:
         targets: list[dict[str, object]],
         policies: list[dict[str, object]] | None = None,
         program: tuple[str, ...] = (sys.executable, "-m", "exporter"),
+        checkout: bool = True,
         **settings: object,
     ) -> None:
         self.folder = folder
         self._program = program
+        self._environment = {"PYTHONPATH": str(_ROOT)} if checkout else {}
         (self.port,) = free_ports(1)
         self.config = folder / "restate-medic.yaml"
         self.log = folder / "medic.log"
@@ -75,7 +77,7 @@ class Medic:
                 f"--web.listen-address=127.0.0.1:{self.port}",
                 "--log.format=json",
             ],
-            env=clean_environment(PYTHONPATH=str(_ROOT)),
+            env=clean_environment(**self._environment),
             cwd=self.folder,
             log=self.log,
         )
@@ -165,7 +167,7 @@ class Medic:
         """Run another command of the program on the same configuration."""
         return subprocess.run(
             [*self._program, *arguments, f"--config.file={self.config}"],
-            env=clean_environment(PYTHONPATH=str(_ROOT), COLUMNS="200"),
+            env=clean_environment(**self._environment, COLUMNS="200"),
             cwd=self.folder,
             capture_output=True,
             text=True,

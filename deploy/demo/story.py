@@ -85,27 +85,16 @@ def _tell(scene: Scene) -> None:
     timeline.chapter("A worker that has lost a service")
     chapters.something_is_lost(scene)
     timeline.chapter("What the ledger says")
-    operations = chapters.what_the_ledger_says(scene)
+    chapters.what_the_ledger_says(scene)
 
-    timeline.row(
-        "healed",
-        (
-            f"Invoices: 404 for {healed.broken_seconds:.1f} s, then 200; verified after "
-            f"{healed.proven_seconds:.1f} s, with nobody at a keyboard"
-        ),
-    )
-    timeline.row(
-        "cleaned up", f"the old deployment, {outlived_seconds:.1f} s after its last work ended"
-    )
-    timeline.row("held", "a second repair within the cooldown, until a person took over")
-    timeline.row("refused", "a registration that would have dropped Orders, twice; nothing changed")
-    timeline.row(
-        "in the end",
-        (
-            f"{len(operations)} operations, {timeline.elapsed_seconds:.0f} s, "
-            "and every line above was seen from outside"
-        ),
-    )
+    say = timeline.row
+    say("healed", f"Invoices: 404 for {healed.broken_seconds:.1f} s, nobody at a keyboard")
+    say("verified", f"{healed.proven_seconds:.1f} s after the first 404")
+    say("cleaned", f"the old deployment, {outlived_seconds:.1f} s after its last work ended")
+    say("held", "a second repair within the cooldown, until a person took over")
+    say("refused", "twice, a registration that would have dropped Orders; nothing changed")
+    took = f"{timeline.elapsed_seconds:.0f} s"
+    say("took", f"{took}; each outcome seen at the ingress, the admin API or in the ledger")
 
 
 def _fail(scene: Scene, what: str) -> int:

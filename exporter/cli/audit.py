@@ -49,21 +49,18 @@ def list_(
     if not operations:
         out.print("no operations")
         return
+    # Two lines for each: side by side, the columns do not fit into a usual terminal.
     table = Table(box=None, pad_edge=False)
-    for heading in ("operation", "when", "target", "remedy", "by"):
-        table.add_column(heading, no_wrap=True)
+    table.add_column("when", no_wrap=True)
     table.add_column("outcome", no_wrap=True)
     table.add_column("what", overflow="fold")
     for o in operations:
         style = OUTCOME_STYLE.get(o.outcome, "red") if o.outcome else "cyan"
+        who = f"{o.remedy} on {escape(o.target)} by {escape(o.actor)}, {o.id}"
         table.add_row(
-            o.id,
             when(o.created_at),
-            escape(o.target),
-            o.remedy,
-            escape(o.actor),
             f"[{style}]{o.outcome or o.phase}[/]",
-            escape(o.error or o.summary),
+            f"{escape(o.error or o.summary)}\n[dim]{who}[/]",
         )
     out.print(table)
 

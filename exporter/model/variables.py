@@ -18,7 +18,8 @@ _SERVICES = frozenset({_C.SERVICES})
 _INVOCATIONS = frozenset({_C.INVOCATIONS})
 _DRIFT = frozenset({_C.DRIFT})
 _LATEST = frozenset({_C.DEPLOYMENTS, _C.SERVICES})
-_STATE = frozenset({_C.DEPLOYMENTS, _C.SERVICES, _C.INVOCATIONS})
+_WORK = frozenset({_C.DEPLOYMENTS, _C.INVOCATIONS})
+_STATE = _WORK | _SERVICES
 _GHOST = _STATE | _DRIFT
 
 
@@ -138,8 +139,8 @@ _DEPLOYMENT_ITEMS = _fields(
     ("state", _S, _STATE, "active, draining or drained"),
     ("owner", _S, (), "ours, foreign or protected"),
     ("reachable", _S, (), "its discovery: yes, no or unknown"),
-    ("pinned", _I, _STATE, "unfinished invocations pinned to it"),
-    ("unpinned", _I, _STATE, "unfinished, unpinned invocations of services only it serves"),
+    ("pinned", _I, _WORK, "unfinished invocations pinned to it"),
+    ("unpinned", _I, _WORK, "unfinished, unpinned invocations of services only it serves"),
     ("created_age", _D, (), "since it was registered"),
     ("state_age", _D, _STATE, "how long it has been seen in this state"),
     ("services", _L, (), "the services it lists"),

@@ -26,7 +26,14 @@ from exporter.policy.sight import Sight, holds
 from exporter.policy.waiting import stale_of, wait_on
 from exporter.policy.world import World
 
-_LOWER = MappingProxyType({(a, b): min(a, b, key=lambda m: m.rank) for a in Mode for b in Mode})
+
+def _effective(mode: Mode, most: Mode) -> Mode:
+    """The lower of the two; what would need approval is rehearsed until approving is built."""
+    lower = min(mode, most, key=lambda m: m.rank)
+    return Mode.OBSERVE if lower is Mode.APPROVE else lower
+
+
+_LOWER = MappingProxyType({(a, b): _effective(a, b) for a in Mode for b in Mode})
 
 
 def decide(

@@ -194,8 +194,9 @@ def observing(case: Case) -> Verdict:
     """Everything else is open, but the effective mode only rehearses."""
     if case.mode is Mode.ENFORCE:
         return _PASSES[HoldReason.OBSERVING]
-    lower = case.policy.mode if case.mode is case.policy.mode else f"max_mode {case.mode}"
-    return _held(HoldReason.OBSERVING, f"mode {case.mode}" if lower == case.mode else lower)
+    if case.policy.mode is case.mode:
+        return _held(HoldReason.OBSERVING, f"the policy's mode is {case.mode}")
+    return _held(HoldReason.OBSERVING, f"max_mode is {case.world.max_mode}")
 
 
 GATES: tuple[Gate, ...] = (

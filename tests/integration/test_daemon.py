@@ -134,9 +134,7 @@ def test_a_ledger_that_cannot_be_written_holds_every_policy_and_watching_goes_on
         lock = sqlite3.connect(tmp_path / "data" / "medic.db", isolation_level=None, timeout=30)
         lock.execute("BEGIN EXCLUSIVE")
         worker.roll([GREETER, ServiceSpec("Billing", handlers=("charge",))])
-        medic.wait_for(
-            lambda: medic.holds("re-register") == {"ledger_unavailable"}, "the hold", 60
-        )
+        medic.wait_for(lambda: medic.holds("re-register") == {"ledger_unavailable"}, "the hold", 60)
         failures = medic.sample("ledger_write_failures_total")
         assert failures is not None
         assert failures >= 1

@@ -296,6 +296,7 @@ async def test_zombies(
     assert not await api.admin.delete_deployment(deployment)
     view = await _invocations(api)
     assert [(item.id, item.deployment_id) for item in view.zombies] == [(waiting, deployment)]
+    assert view.known_deployments is not None
     assert deployment not in view.known_deployments
 
 

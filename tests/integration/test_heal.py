@@ -136,9 +136,7 @@ def test_a_worker_that_lost_a_service_is_refused_and_nothing_changes(
     target = target_of(restate, service_url=worker.url, expected_services=["Billing"])
     with Medic(tmp_path, targets=[target], policies=[re_register()]) as medic:
         worker.roll([GREETER, BILLING])
-        medic.wait_for(
-            lambda: medic.holds("re-register") == {"preflight_refused"}, "the refusal"
-        )
+        medic.wait_for(lambda: medic.holds("re-register") == {"preflight_refused"}, "the refusal")
         (decision,) = medic.decisions()
         assert "drop-service" in decision["detail"]
         assert "Signup" in decision["detail"]

@@ -82,7 +82,7 @@ async def test_a_quiet_server_is_asked_once() -> None:
     view = await _look(fake)
     assert len(fake.queries) == 1
     assert [path for _, path, _ in fake.calls] == ["/query", "/deployments"]
-    assert view.known_deployments == {"dp_1"}
+    assert view.known_deployments == frozenset({"dp_1"})
     assert [(g.status, g.result, g.count, g.active) for g in view.groups] == [
         ("completed", "success", 5, False)
     ]

@@ -262,4 +262,4 @@ def test_observing(most: Mode) -> None:
     ):
         assert found.reason is HoldReason.OBSERVING
         assert found.ready
-        assert found.mode is not Mode.ENFORCE
+        assert found.mode is Mode.OBSERVE

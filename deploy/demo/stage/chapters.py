@@ -6,6 +6,7 @@ the daemon says of itself (its metrics, its decisions) is shown beside that, nev
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +17,11 @@ COMPONENTS = ("ingress", "admin", "deployments", "services", "invocations")
 REGISTER = "register-what-was-rolled"
 CLEAN_UP = "clean-up-after-rollouts"
 CARELESS = "follow-the-worker-blindly"
-# By then it has had every chance to do what it must not do.
+# Looks at what it must not touch, a second apart: by then it would have. Twice a policy's `for`,
+# nearly, for what must not begin; a few for what is ready and held.
+_MANY_LOOKS = 7
 _MORE_LOOKS = 3
+_SHORT_ID = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +39,13 @@ def curtain(scene: Scene) -> None:
     timeline.event(
         "you",
         f"Start a real restate-server {restate.version()} and a worker, and register it.",
-        seen=f"admin: POST {restate.admin_url}/deployments: {restate.register(worker.url)['id']}",
+        seen=f"admin: POST {restate.admin_url}/deployments: "
+        f"{_short(restate.register(worker.url)['id'])}",
     )
     with timeline.waiting("restate-medic to start"):
         medic.start()
         scene.see("restate-medic be ready", medic.is_ready)
+        scene.see("its page", medic.has_page)
     timeline.event(
         "you",
         "Start restate-medic beside it, with the policies of deploy/demo/policies.",
@@ -112,7 +118,7 @@ def one_replaces_the_other(scene: Scene) -> float:
     tell(
         "you",
         "Ann signs up, and has to click the link in a mail.",
-        seen=f"introspection: Signup/ann is {waiting.status}, pinned to {old}",
+        seen=f"introspection: Signup/ann is {waiting.status}, pinned to {_short(old)}",
     )
     new = _roll_out(scene, old)
     _invocation(scene, invocation_id, waiting)
@@ -121,7 +127,8 @@ def one_replaces_the_other(scene: Scene) -> float:
     tell(
         "Restate",
         "Sends new calls to the new one. Ann's stays where it began.",
-        seen=f"admin: GET /services: all {new}; introspection: Signup/ann pinned to {old}",
+        seen=f"admin: GET /services: all {_short(new)}; "
+        f"introspection: Signup/ann pinned to {_short(old)}",
     )
     _leaves_draining_alone(scene, {old, new})
 
@@ -136,7 +143,9 @@ def one_replaces_the_other(scene: Scene) -> float:
         f"only {new} be registered", lambda: scene.registry().ids, lambda ids: ids == [new]
     )
     cleaned = tell(
-        "restate-medic", "Deletes the old one.", seen=f"admin: GET /deployments: {', '.join(left)}"
+        "restate-medic",
+        "Deletes the old one, once it has been drained for 3 s.",
+        seen=f"admin: GET /deployments: {_shorts(left)}",
     )
     tell(
         "restate-medic",
@@ -158,9 +167,13 @@ def too_soon(scene: Scene) -> None:
     before = scene.registry()
     reason, detail = _held(scene, REGISTER, "cooldown")
     held = _metric(scene, "policy_held_since_timestamp_seconds", policy=REGISTER, reason=reason)
-    tell("restate-medic", "Holds, and says why: cooldown.", seen=f"/api/v1/decisions: {detail}")
+    tell(
+        "restate-medic",
+        "Holds, and says why: cooldown.",
+        seen=f"/api/v1/decisions: cooldown, {detail}",
+    )
     tell("restate-medic", "Says so where an alert can see it.", seen=held.line)
-    _look_more(scene, "drift")
+    _look_more(scene, "drift", _MORE_LOOKS)
     _unchanged(scene, before)
     reply = scene.see_call("Refunds", "pay", 404)
     tell("Restate", "Nothing was done, however long we look.", seen=str(reply))
@@ -201,7 +214,7 @@ def something_is_lost(scene: Scene) -> None:
         "Insist. People are refused too, until they name what they would break.",
         seen=f"`{answer.command}`: exit 1: {answer.said}",
     )
-    _look_more(scene, "drift")
+    _look_more(scene, "drift", _MORE_LOOKS)
     _unchanged(scene, before)
     tell(
         "Restate",
@@ -213,8 +226,8 @@ def something_is_lost(scene: Scene) -> None:
     tell("you", "Roll back. That is all it takes.", seen=str(reply))
 
 
-def what_the_ledger_says(scene: Scene) -> list[dict[str, Any]]:
-    """Every operation, and nothing else, is in the ledger; returns them, newest first."""
+def what_the_ledger_says(scene: Scene) -> None:
+    """Every operation, and nothing else, is in the ledger."""
     expected = [
         ("force-redeploy", "cli", "refused"),
         ("force-redeploy", "cli", "verified"),
@@ -233,7 +246,6 @@ def what_the_ledger_says(scene: Scene) -> list[dict[str, Any]]:
         seen=f"`{table.command} --json`: {len(operations)} operations, as told here",
     )
     scene.timeline.output(table.out)
-    return operations
 
 
 def _roll_out(scene: Scene, old: str) -> str:
@@ -247,7 +259,7 @@ def _roll_out(scene: Scene, old: str) -> str:
     tell(
         "you",
         "Roll out to a new URL, properly: start it there, register it.",
-        seen=f"admin: POST /deployments: {new}; GET /deployments: {len(ids)}",
+        seen=f"admin: POST /deployments: {_short(new)}; GET /deployments: {_shorts(ids)}",
     )
     scene.medic.configure(scene.second.url)
     answer = scene.medic.reload()
@@ -264,23 +276,23 @@ def _leaves_draining_alone(scene: Scene, ids: set[str]) -> None:
     tell = scene.timeline.event
     draining = _metric(scene, "deployments", 1, state="draining", owner="ours")
     tell("restate-medic", "Sees the old one draining.", seen=draining.line)
-    looks = _look_more(scene, "invocations")
+    looks = _look_more(scene, "deployments", _MANY_LOOKS)
     listed = set(scene.registry().ids)
     _require(listed == ids, f"{sorted(ids)} be registered still", sorted(listed))
     tell(
         "restate-medic",
         f"Lets it drain: {looks} more looks, and it is still there.",
-        seen=f"admin: GET /deployments: {', '.join(sorted(listed))}",
+        seen=f"admin: GET /deployments: {_shorts(sorted(listed))}",
     )
 
 
-def _look_more(scene: Scene, component: str) -> int:
-    """Wait until the daemon has read a component a few more times; returns how often."""
+def _look_more(scene: Scene, component: str, times: int) -> int:
+    """Wait until the daemon has read a component some more times; returns how often."""
     before = scene.medic.probes(component)
     now = scene.see(
-        f"restate-medic look at {component} {_MORE_LOOKS} more times",
+        f"restate-medic look at {component} {times} more times",
         lambda: scene.medic.probes(component),
-        lambda count: count >= before + _MORE_LOOKS,
+        lambda count: count >= before + times,
     )
     return now - before
 
@@ -338,6 +350,14 @@ def _in_ledger(operation: dict[str, Any]) -> str:
 def _redeploy(scene: Scene, reason: str) -> Answer:
     with scene.timeline.waiting("restate-medic redeploy"):
         return scene.medic.command("redeploy", "--yes", "--reason", reason)
+
+
+def _short(deployment_id: str) -> str:
+    return f"{deployment_id[:_SHORT_ID]}…"
+
+
+def _shorts(ids: Iterable[str]) -> str:
+    return ", ".join(map(_short, ids))
 
 
 def _require(condition: object, expected: str, seen: object) -> None:

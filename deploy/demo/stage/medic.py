@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -55,7 +56,7 @@ class Answer:
     @property
     def said(self) -> str:
         """Its message in one line."""
-        return " ".join((self.err or self.out).split())
+        return ". ".join((self.err or self.out).splitlines())
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +127,10 @@ class Medic:
         """Whether it says that it has read the target."""
         return self._get("/-/ready").is_success
 
+    def has_page(self) -> bool:
+        """Whether the page for people is there."""
+        return self._get("/").is_success
+
     def reload(self) -> httpx.Response:
         """Ask for the configuration to be read again."""
         return httpx.post(f"{self.url}/-/reload", timeout=_TIMEOUT_SECONDS, trust_env=False)
@@ -165,7 +170,7 @@ class Medic:
             timeout=_COMMAND_SECONDS,
             check=False,
         )
-        shown = " ".join(["restate-medic", *arguments])
+        shown = shlex.join(["restate-medic", *arguments])
         return Answer(shown, done.returncode, done.stdout, done.stderr)
 
     def operations(self) -> list[dict[str, Any]]:

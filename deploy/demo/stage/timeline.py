@@ -43,7 +43,7 @@ class _Words(RegexHighlighter):
     highlights = (
         r"(?P<good>\b(200|201|202|verified|reloaded|ok)\b)",
         r"(?P<bad>\b(404|500|exit 1)\b)",
-        r"(?P<held>\b(pending|cooldown|refused|preflight_refused|drop-service|draining)\b)",
+        r"(?P<held>\b(pending|cooldown|refused|preflight_refused|drop-service)\b)",
         r"(?P<command>`[^`]+`)",
     )
 
@@ -108,7 +108,7 @@ class Timeline:
 
     def output(self, text: str) -> None:
         """Show what a command printed, as it printed it, colours included."""
-        self._console.print(Padding(Text.from_ansi(text), (1, 0)), soft_wrap=True)
+        self._console.print(Padding(Text.from_ansi(text.rstrip()), (1, 0)), soft_wrap=True)
 
     def row(self, name: str, text: str) -> None:
         """Print one row of the summary."""
@@ -155,7 +155,7 @@ class Timeline:
     def _evidence(self, seen: str) -> Table:
         grid = Table.grid(padding=(0, 1, 0, 0))
         grid.add_column(style="dim")
-        grid.add_column(style="dim")
+        grid.add_column(style="dim", overflow="fold")
         grid.add_row("↳", self._words(seen))
         return grid
 

@@ -101,6 +101,10 @@ def without_rights() -> Iterator[None]:
         os.seteuid(0)
 
 
+def inside(folder: Path) -> list[Path]:
+    return list(folder.iterdir())
+
+
 def rights(mode: int, *paths: Path) -> None:
     for path in paths:
         path.chmod(mode)
@@ -252,7 +256,7 @@ class TestSqlite:
             assert await ledger.operations() == (operation,)
             with pytest.raises(LedgerUnavailableError, match="read-only"):
                 await ledger.finish(operation.id, Outcome.VERIFIED, owner="one", now=at(1))
-        rights(0o666, *sorted(open_folder.iterdir()))
+        rights(0o666, *inside(open_folder))
         with without_rights():
             await ledger.refresh()
             await ledger.finish(operation.id, Outcome.VERIFIED, owner="one", now=at(2))

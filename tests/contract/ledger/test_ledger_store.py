@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from exporter.ledger.chain import verify
 from exporter.ledger.store import Store
@@ -403,3 +403,28 @@ def test_the_chain_holds_after_every_kind_of_entry(store: Store, engine: Engine)
         reserve(store, by_policy(budget=Budget(timedelta(0), (Window("policy", 0, None),))), 101)
     assert verify(store.chain(), store.head()) is None
     assert verify(Store(engine).chain(), store.head()) is None
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE entries SET seq = 99 WHERE seq = 2",
+        "UPDATE entries SET operation_id = NULL WHERE seq = 2",
+        "UPDATE entries SET kind = 'closed' WHERE seq = 2",
+        "UPDATE entries SET at = '2026-03-01 02:00:00.000000' WHERE seq = 2",
+        "UPDATE entries SET body = '{}' WHERE seq = 3",
+        "UPDATE entries SET prev_hash = hash WHERE seq = 2",
+        "UPDATE entries SET hash = prev_hash WHERE seq = 2",
+        "DELETE FROM entries WHERE seq = 1",
+        "DELETE FROM entries WHERE seq = 2",
+        "DELETE FROM entries WHERE seq = 3",
+        "INSERT INTO entries SELECT 5, NULL, kind, at, body, hash, hash FROM entries WHERE seq = 4",
+    ],
+)
+def test_tampering_with_the_database_is_found(store: Store, engine: Engine, statement: str) -> None:
+    """Whoever changes, removes or adds a row of the record by hand is noticed."""
+    run(store, by_policy(), 0)
+    assert verify(store.chain(), store.head()) is None
+    with engine.begin() as connection:
+        connection.execute(text(statement))
+    assert verify(store.chain(), store.head()) is not None

@@ -1,0 +1,58 @@
+"""The built wheel, installed into an empty virtual environment, heals as the checkout does."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import pytest
+
+from lab import ServiceSpec
+from tests.integration.test_heal import re_register
+from tests.medic import Medic, target_of
+from tests.support import ServerFactory, WorkerFactory
+
+ROOT = Path(__file__).parents[2]
+GREETER = ServiceSpec("Greeter", handlers=("hello",))
+BILLING = ServiceSpec("Billing", handlers=("charge",))
+
+
+@pytest.fixture
+def installed(tmp_path: Path) -> Path:
+    """The ``restate-medic`` command of a fresh environment that holds only the wheel."""
+    wheels, home = tmp_path / "wheels", tmp_path / "venv"
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(wheels)]
+    subprocess.run([*build, str(ROOT)], check=True, capture_output=True)
+    (wheel,) = wheels.glob("restate_medic-*.whl")
+    venv.create(home, with_pip=True)
+    pip = [str(home / "bin" / "python"), "-m", "pip", "install", "--quiet"]
+    pip += ["--disable-pip-version-check"]
+    lock = str(ROOT / "requirements.lock")
+    subprocess.run([*pip, "--require-hashes", "-r", lock], check=True, capture_output=True)
+    subprocess.run([*pip, "--no-deps", str(wheel)], check=True, capture_output=True)
+    return home / "bin" / "restate-medic"
+
+
+@pytest.mark.timeout(300)
+def test_the_wheel_heals_with_only_a_configuration_and_a_policy_beside_it(
+    installed: Path, fresh_restate: ServerFactory, worker_factory: WorkerFactory, tmp_path: Path
+) -> None:
+    """Templates and migrations are inside; nothing of the checkout is needed."""
+    restate = fresh_restate()
+    worker = worker_factory(GREETER)
+    restate.register(worker.url)
+    target = target_of(restate, service_url=worker.url, expected_services=["Greeter", "Billing"])
+    medic = Medic(
+        tmp_path / "etc",
+        targets=[target],
+        policies=[re_register()],
+        program=(str(installed),),
+        checkout=False,
+    )
+    with medic:
+        assert medic.get("/").is_success
+        worker.roll([GREETER, BILLING])
+        medic.wait_for(lambda: "Billing" in restate.exposed(), "the heal")
+        medic.wait_for(lambda: medic.operations()[0]["outcome"] == "verified", "verification")
