@@ -6,6 +6,7 @@ import asyncio
 import signal
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
+from contextvars import Context
 from datetime import datetime
 from typing import Any
 
@@ -191,7 +192,13 @@ class Daemon:
         )
 
     async def reload(self) -> ReloadResult:
-        """Build the whole configuration again and swap it in; an invalid one changes nothing."""
+        """Build the whole configuration again and swap it in; an invalid one changes nothing.
+
+        In a context of its own: what it schedules must not log under the request that asked.
+        """
+        return await asyncio.create_task(self._reload(), context=Context())
+
+    async def _reload(self) -> ReloadResult:
         async with self._reloading:
             now = self.engine.now()
             try:
@@ -202,6 +209,7 @@ class Daemon:
                 return ReloadResult(tuple(error.problems))
             self._tell_what_needs_a_restart(built.configuration)
             self._swap(built)
+            self._fingerprint = await asyncio.to_thread(built.configuration.fingerprint)
             self.instruments.config_reloaded(ok=True, at=now)
             _log.info("config.reloaded", targets=len(built.backends), policies=len(built.policies))
             return ReloadResult()

@@ -10,7 +10,6 @@ import typer
 from exporter.app import check_policies
 from exporter.cli.options import ConfigFile
 from exporter.cli.output import friendly
-from exporter.daemon import run_daemon
 from exporter.log import LogFormat, configure_logging
 from exporter.settings.load import Configuration, load
 
@@ -54,5 +53,7 @@ def run(
         checked = check_policies(configuration)
         typer.echo(f"ok: {len(configuration.targets)} targets, {len(checked)} policies")
         return
+    from exporter.daemon import run_daemon  # noqa: PLC0415 - the web server takes a second to import
+
     configure_logging(configuration.settings.log_level, log_format=log_format)
     raise typer.Exit(asyncio.run(run_daemon(configure)))

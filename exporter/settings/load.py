@@ -6,6 +6,7 @@ line: place, what is wrong, what to write instead.
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import os
 from collections.abc import Mapping
@@ -80,7 +81,9 @@ class Configuration:
         files = [] if self.file is None else [self.file]
         for pattern in self.settings.policies:
             path = self.base / pattern
-            files += sorted(path.iterdir()) if path.is_dir() else sorted(self.base.glob(pattern))
+            named = glob.iglob(str(path), recursive=True)  # noqa: PTH207 - absolute patterns too
+            inside = path.iterdir() if path.is_dir() else map(Path, named)
+            files += sorted(inside)
         for target in self.settings.targets:
             for ref in (target.ingress_token, target.admin_token):
                 if ref is not None and ref.file is not None:

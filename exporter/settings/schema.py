@@ -33,8 +33,6 @@ DEFAULT_POLICIES = ("policies/*.yaml", "policies/*.yml")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 _FLAGS = "\0flags"
 """No key of a YAML file can be this."""
-_SHORTEST_INTERVAL = timedelta(seconds=1)
-_SHORTEST_LEASE = timedelta(seconds=5)
 
 
 def _positive(value: object) -> timedelta:
@@ -45,20 +43,15 @@ def _positive(value: object) -> timedelta:
     return duration
 
 
-def _interval(value: object) -> timedelta:
-    duration = _positive(value)
-    if duration < _SHORTEST_INTERVAL:
-        msg = f"{value!r} would hammer the server; write 1s or more"
-        raise ValueError(msg)
-    return duration
+def _at_least(shortest: timedelta) -> BeforeValidator:
+    def checked(value: object) -> timedelta:
+        duration = _positive(value)
+        if duration < shortest:
+            msg = f"{value!r} is too short; write {format_duration(shortest)} or more"
+            raise ValueError(msg)
+        return duration
 
-
-def _lease(value: object) -> timedelta:
-    duration = _positive(value)
-    if duration < _SHORTEST_LEASE:
-        msg = f"{value!r} is too short; write {format_duration(_SHORTEST_LEASE)} or more"
-        raise ValueError(msg)
-    return duration
+    return BeforeValidator(checked)
 
 
 def _not_built(_value: object) -> None:
@@ -67,8 +60,8 @@ def _not_built(_value: object) -> None:
 
 
 Duration = Annotated[timedelta, BeforeValidator(_positive)]
-Interval = Annotated[timedelta, BeforeValidator(_interval)]
-Lease = Annotated[timedelta, BeforeValidator(_lease)]
+Interval = Annotated[timedelta, _at_least(timedelta(seconds=1))]
+Lease = Annotated[timedelta, _at_least(timedelta(seconds=5))]
 NotBuilt = Annotated[None, BeforeValidator(_not_built)]
 """A key of the design that this version refuses rather than ignores."""
 
