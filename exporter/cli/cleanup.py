@@ -22,7 +22,9 @@ def cleanup(
     *,
     target: TargetName = None,
     config_file: ConfigFile = None,
-    max_items: Annotated[int, typer.Option(min=1, help="Delete at most this many.")] = 10,
+    max_items: Annotated[
+        int, typer.Option(min=1, help="Delete at most this many.", metavar="COUNT")
+    ] = 10,
     dry_run: DryRun = False,
     yes: Yes = False,
     reason: Why = "",
@@ -31,8 +33,8 @@ def cleanup(
 ) -> None:
     """Delete deployments that are not the latest for any service and have no work left.
 
-    Foreign and protected deployments are never touched; one that still has work is skipped, and
-    said so. Nothing is ever killed.
+    Foreign and protected deployments are never touched; one that still has work
+    is skipped, and said so. Nothing is ever killed.
     """
     arguments: dict[str, object] = {"max_items": max_items}
     if url is not None:
@@ -44,7 +46,7 @@ def cleanup(
             remedy="cleanup-stale-deployments",
             arguments=arguments,
             reason=reason,
-            allow=frozenset(allow or ()),
+            allow=frozenset(map(str, allow or ())),
             dry_run=dry_run,
             yes=yes,
             as_json=as_json,

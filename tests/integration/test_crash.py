@@ -61,7 +61,7 @@ def test_a_crash_while_verifying_is_taken_over_and_verified(
 ) -> None:
     """After the last write only reading is left to do, so another process finishes the row."""
     _, worker, target = registered(fresh_restate(), worker_factory)
-    slow = re_register(verify={"within": "5m", "healthy_for": "4m"})
+    slow = re_register(verify={"within": "5m", "healthy_for": "8s"})
     medic = Medic(tmp_path, targets=[target], policies=[slow], lease=LEASE)
     with medic:
         worker.roll([GREETER, BILLING])
