@@ -369,7 +369,7 @@ async def test_nothing_to_delete_is_fine_for_a_person_and_no_repair_for_a_policy
         pytest.param(proxy.answering(500), Outcome.FAILED, "failed", 0, id="told-no"),
     ],
 )
-async def test_a_deletion_without_an_answer_has_an_unknown_outcome(  # noqa: PLR0917
+async def test_a_deletion_without_an_answer_has_an_unknown_outcome(
     fresh_restate: ServerFactory,
     worker: Worker,
     tmp_path: Path,

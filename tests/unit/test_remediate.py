@@ -218,6 +218,40 @@ async def test_a_preflight_that_crashes_waits_like_a_refusal(ward: Ward) -> None
     assert ward.remediator.busy == {}
 
 
+async def test_losing_a_race_is_no_refusal(ward: Ward) -> None:
+    """Another one spent the budget first: the next round's gates say so, in their own words."""
+    await submit(ward, by_policy(budget=ONCE))
+    with structlog.testing.capture_logs() as logs:
+        await submit(ward, by_policy(budget=ONCE))
+    assert "operation.not_reserved" in {line["event"] for line in logs}
+    assert ward.remediator.refusals.current() == {}
+    assert ward.remedy.acts == 1
+
+
+async def test_what_is_no_longer_wanted_is_not_reserved(ward: Ward) -> None:
+    """A preflight may take long: the configuration may have changed, or the daemon stops."""
+    wanted = iter([False])
+    ward.remediator.submit(
+        HEAL, by_policy(), ward.target.backend, QUICKLY, still_wanted=lambda: next(wanted)
+    )
+    await ward.settle()
+    assert (ward.remedy.preflights, ward.remedy.acts) == (1, 0)
+    assert await ward.ledger.operations() == ()
+    assert ward.remediator.refusals.current()[HEAL].reason == "not-wanted"
+
+
+async def test_only_the_plan_that_was_confirmed_is_carried_out(ward: Ward) -> None:
+    """A person said yes to this one; if it is another one by now, they are asked again."""
+    request = by_person()
+    plan = await preview(request, ward.target.backend, fleet=ward.fleet, now=ward.clock.now)
+    other = replace(plan, steps=("delete everything",))
+    with pytest.raises(RefusedError, match="another one than you confirmed"):
+        await ward.remediator.perform(request, ward.target.backend, QUICKLY, confirmed=other)
+    assert ward.remedy.acts == 0
+    row = await ward.remediator.perform(request, ward.target.backend, QUICKLY, confirmed=plan)
+    assert row.outcome is Outcome.VERIFIED
+
+
 async def test_a_preview_only_reads(ward: Ward) -> None:
     """``--dry-run``: the plan as it would be carried out, and no row."""
     plan = await preview(by_person(), ward.target.backend, fleet=ward.fleet, now=ward.clock.now)

@@ -63,6 +63,7 @@ class Daemon:
         registry = CollectorRegistry()
         self.exposition = Exposition(registry=registry)
         self.instruments = Instruments(registry=registry, exposition=self.exposition, version="1")
+        self.in_force: Callable[[Policy | None], bool] = lambda _policy: True
         self.standing: dict[Subject, StandingDecision] = {}
         self.woken: list[frozenset[Component]] = []
         self.rounds = Rounds(
@@ -88,7 +89,7 @@ class Daemon:
 
     async def round(self, due: Iterable[Component] = EVERYTHING, *, settle: bool = True) -> None:
         """One round; then what it started comes to its end, which the round itself never awaits."""
-        watched = Watched(self.target.backend, self.policies, self.max_mode)
+        watched = Watched(self.target.backend, self.policies, self.max_mode, self.in_force)
         await self.rounds.run(watched, due)
         if settle:
             await self.ward.settle()
@@ -373,6 +374,23 @@ async def test_a_stopping_daemon_starts_nothing(daemon: Daemon) -> None:
     await daemon.round()
     assert daemon.decision.result is Result.ACT
     assert daemon.ward.remedy.preflights == 0
+
+
+async def test_what_was_read_for_another_configuration_is_dropped(daemon: Daemon) -> None:
+    """Reloaded while it probed: those readings may be of another server."""
+    daemon.in_force = lambda _policy: False
+    await daemon.round()
+    assert daemon.standing == {}
+    assert daemon.ward.fleet.names() == frozenset()
+    assert daemon.ward.remedy.preflights == 0
+
+
+async def test_a_policy_that_was_changed_meanwhile_does_not_act(daemon: Daemon) -> None:
+    """Between its decision and its first write a reload took it away."""
+    daemon.in_force = lambda policy: policy is None
+    await daemon.round()
+    assert daemon.decision.result is Result.ACT
+    assert (daemon.ward.remedy.preflights, daemon.ward.remedy.acts) == (1, 0)
 
 
 async def test_of_several_only_one_is_started(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from textwrap import dedent, indent
@@ -553,7 +553,7 @@ def test_a_rotated_token_is_read_again(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def watched(write: Write, tmp_path: Path) -> Iterator[tuple[Configuration, Path]]:
+def watched(write: Write, tmp_path: Path) -> tuple[Configuration, Path]:
     """A configuration with policies and a secret, and its folder."""
     (tmp_path / "policies").mkdir()
     (tmp_path / "policies" / "a.yaml").write_text("policies: []\n")
