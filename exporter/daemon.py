@@ -168,7 +168,7 @@ class Daemon:
         """Count an operation that ended, and how long the heal took."""
         now = self.engine.now()
         self.instruments.operation_finished(operation, now=now)
-        healed = operation.outcome in {Outcome.VERIFIED, Outcome.PARTIAL}
+        healed = operation.outcome in {Outcome.VERIFIED, Outcome.PARTIAL} and not operation.error
         if healed and operation.policy and request and request.true_since and operation.finished_at:
             seconds = (operation.finished_at - request.true_since).total_seconds()
             self.instruments.heal_seconds(operation.policy.name, seconds)

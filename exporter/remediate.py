@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from exporter.guard import LeaseGuard, kept_lease
+from exporter.guard import LeaseGuard, StillAllowed, always_allowed, kept_lease
 from exporter.model.decision import Mode, Subject
 from exporter.model.derive import derive
 from exporter.model.errors import (
@@ -24,6 +24,7 @@ from exporter.model.errors import (
     LedgerUnavailableError,
     MedicError,
     RefusedError,
+    StoppedError,
 )
 from exporter.model.operation import ActResult, Operation, Outcome, Phase, Plan, Request
 from exporter.refusals import Refusals
@@ -51,6 +52,7 @@ class _Job:
     remedy: Remedy
     backend: Backend
     verification: Verification
+    still_allowed: StillAllowed = always_allowed
 
 
 class Remediator:
@@ -80,11 +82,20 @@ class Remediator:
         self.refusals = Refusals()
 
     def submit(
-        self, subject: Subject, request: Request, backend: Backend, verification: Verification
+        self,
+        subject: Subject,
+        request: Request,
+        backend: Backend,
+        verification: Verification,
+        still_allowed: StillAllowed = always_allowed,
     ) -> None:
         """Start a policy's operation in a task of its own; nobody waits for it."""
         if request.target not in self.busy:
-            work = self._run(subject, request, backend, verification)
+            work = self._run(
+                subject,
+                request,
+                self.perform(request, backend, verification, still_allowed),
+            )
             self._start(work, target=request.target, remedy=request.remedy)
 
     def resume(self, operation: Operation, backend: Backend) -> None:
@@ -103,13 +114,17 @@ class Remediator:
         return not running
 
     async def perform(
-        self, request: Request, backend: Backend, verification: Verification
+        self,
+        request: Request,
+        backend: Backend,
+        verification: Verification,
+        still_allowed: StillAllowed = always_allowed,
     ) -> Operation:
         """Carry out one request and return its closed ledger row.
 
-        RefusedError, InFlightError, LimitReachedError, CallFailedError and
-        LedgerUnavailableError mean that nothing was written; what a person asked for is in the
-        ledger all the same (``refused``).
+        ``still_allowed`` is asked before each write. RefusedError, StoppedError, InFlightError,
+        LimitReachedError, CallFailedError and LedgerUnavailableError mean that nothing was
+        written; what a person asked for is in the ledger all the same (``refused``).
         """
         remedy = remedy_of(backend, request.remedy)
         try:
@@ -130,7 +145,7 @@ class Remediator:
                 )
             raise
         _log.info("operation.reserved", operation=operation.id, plan=operation.summary)
-        job = _Job(operation, request, plan, remedy, backend, verification)
+        job = _Job(operation, request, plan, remedy, backend, verification, still_allowed)
         async with kept_lease(
             operation.id, ledger=self._ledger, owner=self._owner, lease=self._lease, now=self._now
         ):
@@ -144,6 +159,7 @@ class Remediator:
             owner=self._owner,
             lease=self._lease,
             now=self._now,
+            still_allowed=job.still_allowed,
         )
         context = context_of(job.backend, self._fleet, self._now)
         try:
@@ -151,10 +167,13 @@ class Remediator:
         except (LeaseLostError, LedgerUnavailableError) as error:
             _log.error("operation.lost", operation=job.operation.id, error=str(error))
             raise
-        except Exception as error:  # noqa: BLE001 - every way an act can end needs its outcome
-            return await self._finish(
+        except Exception as error:  # every way an act can end needs its outcome
+            closed = await self._finish(
                 job, _outcome_of(error, guard), ActResult(), error=_told(job, error)
             )
+            if isinstance(error, StoppedError) and not guard.writes:
+                raise
+            return closed
         if result.nothing_to_do:
             return await self._finish(job, Outcome.NOTHING_TO_DO, result)
         acted = await self._ledger.mark_acted(
@@ -203,11 +222,11 @@ class Remediator:
         return closed
 
     async def _run(
-        self, subject: Subject, request: Request, backend: Backend, verification: Verification
+        self, subject: Subject, request: Request, performing: Coroutine[Any, Any, Operation]
     ) -> None:
         try:
-            closed = await self.perform(request, backend, verification)
-        except LedgerUnavailableError:
+            closed = await performing
+        except (LedgerUnavailableError, StoppedError):
             raise
         except MedicError as error:
             self._refused(subject, error)
@@ -288,14 +307,18 @@ def context_of(backend: Backend, fleet: Fleet, now: Callable[[], datetime]) -> R
 
 def _outcome_of(error: Exception, guard: LeaseGuard) -> Outcome:
     """How an act ended that did not return: refused, failed, or nobody knows."""
-    if isinstance(error, RefusedError) and not guard.writes:
+    if isinstance(error, (RefusedError, StoppedError)) and not guard.writes:
         return Outcome.REFUSED
+    if isinstance(error, StoppedError):
+        return Outcome.PARTIAL
     if isinstance(error, CallFailedError) and guard.writes and error.outcome_unknown:
         return Outcome.INDETERMINATE
     return Outcome.FAILED
 
 
 def _told(job: _Job, error: Exception) -> str:
+    if isinstance(error, StoppedError):
+        return f"{error.reason}: {error}"
     if isinstance(error, MedicError):
         return str(error)
     _log.error("operation.crashed", operation=job.operation.id, exc_info=error)

@@ -16,9 +16,10 @@ import structlog
 from exporter.model.component import Component, Reason
 from exporter.model.decision import Decision, Mode, Result, Subject, Waiting
 from exporter.model.derive import derive
-from exporter.model.errors import LedgerUnavailableError
+from exporter.model.errors import LedgerUnavailableError, StoppedError
 from exporter.model.findings import Findings
 from exporter.model.operation import Usage
+from exporter.policy.circumstances import forbidden
 from exporter.policy.decide import decide, first_act, still_wrong, to_request
 from exporter.policy.limits import remaining
 from exporter.policy.policy import Policy
@@ -200,4 +201,11 @@ class Rounds:
                 components=policy.condition.components,
                 still_wrong=lambda later: still_wrong(policy, later, item),
             ),
+            still_allowed=lambda: self._still_allowed(policy),
         )
+
+    async def _still_allowed(self, policy: Policy) -> None:
+        """Ask again, right before a write, what may have changed since the policy decided."""
+        verdict = forbidden(policy, now=self._now())
+        if verdict is not None:
+            raise StoppedError(str(verdict.gate), verdict.detail)

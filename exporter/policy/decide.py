@@ -18,8 +18,9 @@ from exporter.model.hold import HoldReason
 from exporter.model.operation import Request
 from exporter.model.report import Report
 from exporter.model.target import Target
+from exporter.policy.case import Case
 from exporter.policy.cel import Outcome, Unknown
-from exporter.policy.gates import GATES, Case, in_flight_behind
+from exporter.policy.gates import GATES, in_flight_behind
 from exporter.policy.limits import exhausted
 from exporter.policy.policy import Policy
 from exporter.policy.sight import Sight, holds

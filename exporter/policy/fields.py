@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
+from functools import cache
 from typing import Annotated
 from urllib.parse import urlsplit
+from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, WithJsonSchema
 
 from exporter.model.duration import parse_duration
 from exporter.model.target import normalise_url
+from exporter.policy.words import did_you_mean
 
 DURATION_PATTERN = r"^([0-9]+(\.[0-9]+)?(ms|[dhms]))+$"
 FOREVER = "forever"
+MIDNIGHT = "24:00"
+_CLOCK = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
 
 
 class Strict(BaseModel):
@@ -57,6 +63,35 @@ def _worker_url(value: str) -> str:
     return normalise_url(value)
 
 
+_ANCHORED = f"^({_CLOCK.pattern})$"
+
+
+def _clock_time(value: object) -> str:
+    """A time in two digits each; a number is what is left of a time without its quotes."""
+    if isinstance(value, str) and _CLOCK.fullmatch(value):
+        return value
+    padded = f"0{value}"
+    mend = f'"{padded}"' if _CLOCK.fullmatch(padded) else '00:00 to 23:59, such as "22:00"'
+    raise ValueError(f"{value!r} is not a time; write {mend}")
+
+
+def _end_time(value: object) -> str:
+    return MIDNIGHT if value == MIDNIGHT else _clock_time(value)
+
+
+def _zone(value: str) -> str:
+    if value not in _zones():
+        hint = did_you_mean(value, _zones()) or "; write one such as Europe/Berlin or UTC"
+        raise ValueError(f"{value!r} is not a time zone{hint}")
+    return value
+
+
+@cache
+def _zones() -> frozenset[str]:
+    """The names of the IANA database; reading its list takes a while."""
+    return frozenset(available_timezones())
+
+
 _DURATION_SCHEMA = {"type": "string", "pattern": DURATION_PATTERN, "examples": ["30s", "2m", "24h"]}
 
 Duration = Annotated[timedelta, BeforeValidator(_positive), WithJsonSchema(_DURATION_SCHEMA)]
@@ -71,3 +106,18 @@ Period = Annotated[
 
 WorkerUrl = Annotated[str, AfterValidator(_worker_url)]
 """A service URL as the server stores it, or a Lambda ARN."""
+
+ClockTime = Annotated[
+    str, BeforeValidator(_clock_time), WithJsonSchema({"type": "string", "pattern": _ANCHORED})
+]
+"""A time of day, ``00:00`` to ``23:59``."""
+
+EndTime = Annotated[
+    str,
+    BeforeValidator(_end_time),
+    WithJsonSchema({"type": "string", "pattern": _ANCHORED.replace("^", "^24:00$|^", 1)}),
+]
+"""A time of day, or ``24:00``."""
+
+Zone = Annotated[str, AfterValidator(_zone)]
+"""The name of an IANA time zone."""

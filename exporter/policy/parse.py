@@ -9,9 +9,10 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import time, timedelta
 from types import MappingProxyType
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from pydantic import ValidationError
 
@@ -24,8 +25,10 @@ from exporter.policy.cel import Condition, compile_condition
 from exporter.policy.cel_errors import ConditionError
 from exporter.policy.complaints import spell, where
 from exporter.policy.document import Document, Mark, Path, Problem
+from exporter.policy.fields import MIDNIGHT
 from exporter.policy.policy import Policy, Selector, Verify
-from exporter.policy.schema import PolicyFileModel, PolicyModel
+from exporter.policy.schema import PolicyFileModel, PolicyModel, WindowModel
+from exporter.policy.windows import DAYS, DayWindow
 from exporter.policy.words import did_you_mean, listing
 
 MAX_PROBLEMS = 100
@@ -184,6 +187,7 @@ class _Parser:
             arguments=MappingProxyType(arguments),
             budget=Budget(model.cooldown, windows + self._limits),
             verify=Verify(model.verify.within, model.verify.healthy_for),
+            windows=tuple(_window(w) for w in model.windows or ()),
             revision=revision(model, arguments),
             place=self._text(self._document.mark(path)),
             places=MappingProxyType(self._places(path)),
@@ -208,6 +212,15 @@ class _Parser:
 
     def _add_key(self, path: Path, message: str) -> None:
         self._add(self._document.key_mark(path), path, message)
+
+
+def _window(model: WindowModel) -> DayWindow:
+    return DayWindow(
+        days=frozenset(DAYS.index(day) for day in model.days),
+        start=time.fromisoformat(model.start),
+        end=None if model.end == MIDNIGHT else time.fromisoformat(model.end),
+        zone=ZoneInfo(model.timezone),
+    )
 
 
 def revision(model: PolicyModel, arguments: Mapping[str, Any]) -> str:

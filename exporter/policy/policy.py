@@ -12,6 +12,7 @@ from exporter.model.decision import Mode
 from exporter.model.operation import Budget, PolicyRef
 from exporter.model.target import Target
 from exporter.policy.cel import Condition
+from exporter.policy.windows import DayWindow
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,8 @@ class Policy:
     for_each: str | None = None
     for_: timedelta = timedelta(0)
     verify: Verify = Verify()
+    windows: tuple[DayWindow, ...] = ()
+    """It acts only within one of these; none: always."""
     revision: str = ""
     """Short SHA-256 of what it says, without comments, layout and place."""
     place: str = field(default="", compare=False)

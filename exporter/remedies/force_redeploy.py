@@ -252,7 +252,8 @@ async def _restore(
             continue
         lost = {k: v for k, v in settings.items() if now.settings.get(k) != v}
         if lost:
-            await guard.before_write(f"put back {', '.join(sorted(lost))} of service {name}")
+            step = f"put back {', '.join(sorted(lost))} of service {name}"
+            await guard.before_write(step, completes=True)
             await context.api.admin.patch_service(name, lost)
             kept[name] = lost
     return kept

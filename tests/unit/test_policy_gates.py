@@ -39,7 +39,6 @@ UNBUILT = {
     HoldReason.ALERTS_UNKNOWN,
     HoldReason.ALERT_FIRING,
     HoldReason.SILENCED,
-    HoldReason.OUTSIDE_WINDOW,
     HoldReason.AWAITING_APPROVAL,
 }
 
@@ -194,6 +193,22 @@ def test_the_items_of_a_target_go_in_their_order() -> None:
     first, second = decisions(rule, seen, target=TWO)
     assert (first.subject.item, first.result) == (URL, Result.ACT)
     assert second.reason is HoldReason.IN_FLIGHT
+
+
+def test_outside_window() -> None:
+    """Outside its hours it holds, whatever they are of; it says when they begin."""
+    more = """
+        windows:
+          - {days: [mon], start: "22:00", end: "05:00", timezone: Europe/Berlin}
+    """
+    found = decision(policy(more=more), report(BROKEN))  # a Monday, four in the morning there
+    assert found.reason is HoldReason.OUTSIDE_WINDOW
+    assert found.detail == "only within mon 22:00 to 05:00 Europe/Berlin"
+    (verdict,) = [v for v in found.verdicts if v.holds]
+    assert verdict.until == NOW.replace(hour=21)
+    night = NOW.replace(hour=21)
+    seen = report(BROKEN, at=night)
+    assert decision(policy(more=more), seen, now=night).result is Result.ACT
 
 
 def test_cooldown() -> None:

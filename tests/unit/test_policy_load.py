@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import time, timedelta
 from pathlib import Path
 from textwrap import dedent
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -18,6 +19,7 @@ from exporter.model.target import Target
 from exporter.policy.check import check
 from exporter.policy.load import check_against, load_policies, read_policies
 from exporter.policy.policy import Selector, Verify
+from exporter.policy.windows import DayWindow
 from tests.unit.policy_scenes import ONE, TWO, policies, policy
 
 GOOD = """\
@@ -57,6 +59,7 @@ def test_a_policy_is_what_the_file_says() -> None:
             cooldown: 15m
             limits: [{scope: item, max: 0, per: forever}, {scope: policy, max: 10, per: 1h}]
             verify: {within: 20m, healthy_for: 1m}
+            windows: [{days: [sat, sun], start: 22:00, end: "24:00", timezone: Europe/Berlin}]
     """)
     assert (rule.name, rule.mode, rule.for_each) == ("all-of-it", Mode.ENFORCE, "workers")
     assert rule.selector == Selector(("22:00",), {"tier": "critical"})
@@ -66,6 +69,8 @@ def test_a_policy_is_what_the_file_says() -> None:
     windows = (Window("item", 0, None), Window("policy", 10, timedelta(hours=1)))
     assert rule.budget == Budget(timedelta(minutes=15), windows)
     assert rule.verify == Verify(timedelta(minutes=20), timedelta(minutes=1))
+    (window,) = rule.windows
+    assert window == DayWindow(frozenset({5, 6}), time(22), None, ZoneInfo("Europe/Berlin"))
     assert rule.place == "policies/test.yaml:3:5"
     assert rule.at("verify.healthy_for") == rule.at("verify") == "policies/test.yaml:12:13"
 
@@ -84,6 +89,11 @@ def test_the_revision_follows_the_meaning_not_the_text() -> None:
     assert policies(same)[0].revision == rule.revision
     assert policies(GOOD.replace("24h", "1d"))[0].revision == rule.revision
     assert policies(GOOD.replace("max: 3", "max: 4"))[0].revision != rule.revision
+
+
+def window(inside: str, column: int, said: str) -> tuple[str, str, str, str]:
+    """One window, and where in it what is wrong."""
+    return ("name: good", f"name: good\n    windows: [{{{inside}}}]", f"3:{column}", said)
 
 
 CASES = {
@@ -107,7 +117,21 @@ CASES = {
     "selects": ("name: good", "name: good\n    targets: {}", "3:14", "write names or labels"),
     "storm": ("name: good", "name: good\n    storm: {}", "3:5", "'storm' is not built yet"),
     "breaker": ("name: good", "name: good\n    breaker: 1", "3:5", "not built yet"),
-    "windows": ("name: good", "name: good\n    windows: []", "3:5", "not built yet"),
+    "windows": ("name: good", "name: good\n    windows: []", "3:14", "windows: is empty"),
+    "no days": window('start: "22:00", end: "05:00", timezone: UTC', 15, "days: [mon, tue]"),
+    "day": window('days: [Monday], start: "22:00", end: "05:00", timezone: UTC', 23, "write mon"),
+    "no day": window('days: [x], start: "22:00", end: "05:00", timezone: UTC', 23, "mon, tue"),
+    "days none": window('days: [], start: "22:00", end: "05:00", timezone: UTC', 22, "is empty"),
+    "start": window('days: [mon], start: 9:00, end: "05:00", timezone: UTC', 36, '"09:00"'),
+    "hour": window('days: [mon], start: "25:00", end: "05:00", timezone: UTC', 36, "to 23:59"),
+    "whole hour": window('days: [mon], start: 22, end: "05:00", timezone: UTC', 36, '"22:00"'),
+    "start 24": window('days: [mon], start: "24:00", end: "05:00", timezone: UTC', 36, "to 23"),
+    "same": window('days: [mon], start: "05:00", end: "05:00", timezone: UTC', 15, "end 24:00"),
+    "no zone": window('days: [mon], start: "22:00", end: "05:00"', 15, "Europe/Berlin"),
+    "zone": window(
+        'days: [mon], start: "22:00", end: "05:00", timezone: Europe/Berln', 69, "Europe/Berlin"
+    ),
+    "offset": window('days: [mon], start: 22:00, end: 05:00, timezone: "+01:00"', 65, "or UTC"),
     "alerts": ("name: good", "name: good\n    block_on_alerts: []", "3:5", "not built yet"),
     "notify": ("name: good", "name: good\n    notify: [x]", "3:5", "not built yet"),
     "for zero": ("name: good", "name: good\n    for: 0m", "3:10", "is no time at all"),
