@@ -19,7 +19,7 @@ from exporter.model.derive import derive
 from exporter.model.errors import LedgerUnavailableError, StoppedError
 from exporter.model.findings import Findings
 from exporter.model.operation import Usage
-from exporter.policy.circumstances import forbidden
+from exporter.policy.circumstances import breaker_is_open, forbidden
 from exporter.policy.decide import decide, first_act, still_wrong, to_request
 from exporter.policy.limits import remaining
 from exporter.policy.policy import Policy
@@ -86,7 +86,8 @@ class Rounds:
         decisions = decide(watched.policies, target, report, findings, world, now=now)
         self._waiting[target.name] = waiting_of(decisions)
         self._on_decided(target.name, decisions, now)
-        self._show_limits(watched, now, ledger_ok=ledger_ok)
+        if ledger_ok:
+            self._show_limits(watched, world, now)
         self._instruments.round_ended(report, findings, decisions, readings, now=now)
         self._tell_changes(target.name, decisions)
         if ledger_ok:
@@ -127,6 +128,8 @@ class Rounds:
             waiting=self._waiting.get(name, {}),
             refusals=self._remediator.refusals.current(),
             usage=self._usage,
+            failures=self._ledger.standing.failures,
+            failures_of=self._ledger.standing.failures_of,
         )
 
     def _open(self, target: str) -> dict[str, OpenOperation]:
@@ -144,19 +147,20 @@ class Rounds:
             target=target, remedy=remedy, policy=policy, items=items, mode=mode
         )
 
-    def _show_limits(self, watched: Watched, now: datetime, *, ledger_ok: bool) -> None:
-        """What is left of each limit, for policies that ever acted on the target."""
-        if not ledger_ok:
-            return
+    def _show_limits(self, watched: Watched, world: World, now: datetime) -> None:
+        """What is left of each limit, and breakers, for policies that ever acted on the target."""
         name = watched.backend.target.name
         left: dict[tuple[str, str], int] = {}
+        breakers: dict[str, bool] = {}
         for policy in watched.policies:
             if policy.matches(watched.backend.target):
                 usage = self._usage(policy.name, name, policy.action, (), Mode.ENFORCE)
                 if usage.target:
+                    breakers[policy.name] = breaker_is_open(policy, name, world, now=now)
                     for scope, count in remaining(policy.budget, usage, now=now).items():
                         left[policy.name, scope] = count
         self._instruments.limits_left(name, left)
+        self._instruments.breakers(name, breakers)
 
     def _tell_changes(self, target: str, decisions: tuple[Decision, ...]) -> None:
         """Log and count what changed since the last round; a policy that begins clear did not."""
@@ -201,11 +205,13 @@ class Rounds:
                 components=policy.condition.components,
                 still_wrong=lambda later: still_wrong(policy, later, item),
             ),
-            still_allowed=lambda: self._still_allowed(policy),
+            still_allowed=lambda: self._still_allowed(watched, policy),
         )
 
-    async def _still_allowed(self, policy: Policy) -> None:
+    async def _still_allowed(self, watched: Watched, policy: Policy) -> None:
         """Ask again, right before a write, what may have changed since the policy decided."""
-        verdict = forbidden(policy, now=self._now())
+        await self._ledger.refresh()
+        world = self._world(watched, ledger_ok=True)
+        verdict = forbidden(policy, watched.backend.target.name, world, now=self._now())
         if verdict is not None:
             raise StoppedError(str(verdict.gate), verdict.detail)

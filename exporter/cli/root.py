@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from exporter import __version__
-from exporter.cli import audit, cleanup, doctor, policy, redeploy, run
+from exporter.cli import audit, breaker, cleanup, doctor, policy, redeploy, run
 
 app = typer.Typer(
     name="restate-medic",
@@ -40,3 +40,4 @@ app.command("redeploy")(redeploy.redeploy)
 app.command("cleanup")(cleanup.cleanup)
 app.add_typer(policy.app, name="policy")
 app.add_typer(audit.app, name="audit")
+app.add_typer(breaker.app, name="breaker")

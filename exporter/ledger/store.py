@@ -15,7 +15,7 @@ from sqlalchemy import Engine, update
 from exporter.ledger import leases, opening, progress
 from exporter.ledger.decided import Decided
 from exporter.ledger.journal import writing
-from exporter.ledger.reads import Reads
+from exporter.ledger.people import People
 from exporter.ledger.rows import operation_of
 from exporter.ledger.tables import head
 from exporter.model.decision import Decision, Mode
@@ -31,7 +31,7 @@ from exporter.model.operation import (
 )
 
 
-class Store(Reads):
+class Store(People):
     """The ledger in a prepared database (``schema.prepare``). Safe to use from several threads."""
 
     def __init__(self, engine: Engine) -> None:

@@ -243,6 +243,12 @@ TARGET_FAMILIES: tuple[Family, ...] = (
         "scope",
         unit="operations",
     ),
+    _gauge(
+        "breaker_open",
+        "1 while the policy does not act on the target because its operations did not help; for "
+        "policies whose remedy was ever used there.",
+        "policy",
+    ),
 )
 
 PROCESS_FAMILIES: tuple[Family, ...] = (

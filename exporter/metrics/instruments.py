@@ -171,6 +171,11 @@ class Instruments:
         if target in self._targets:
             self._targets[target].limits = dict(left)
 
+    def breakers(self, target: str, is_open: Mapping[str, bool]) -> None:
+        """Say which policies' breakers are open on a target, replacing what was said."""
+        if target in self._targets:
+            self._targets[target].breakers = dict(is_open)
+
     def operations_in_flight(self, count: int) -> None:
         """Say how many operations are open."""
         self._in_flight.set(count)

@@ -9,9 +9,20 @@ from datetime import datetime
 
 from exporter.model.decision import Verdict
 from exporter.model.hold import HoldReason
+from exporter.policy.breaker import opened
 from exporter.policy.case import PASSES, Case, held
 from exporter.policy.policy import Policy
 from exporter.policy.windows import is_open, opens_at
+from exporter.policy.world import World
+
+
+def breaker_open(case: Case) -> Verdict:
+    """The remedy did not help here, or the policy not on several targets: writes are over."""
+    if not case.world.ledger_ok:
+        return held(
+            HoldReason.BREAKER_OPEN, "what failed before is unknown while the ledger is unavailable"
+        )
+    return _breaker(case.policy, case.subject.target, case.world, case.now)
 
 
 def outside_window(case: Case) -> Verdict:
@@ -19,10 +30,30 @@ def outside_window(case: Case) -> Verdict:
     return _window(case.policy, case.now)
 
 
-def forbidden(policy: Policy, *, now: datetime) -> Verdict | None:
+def forbidden(policy: Policy, target: str, world: World, *, now: datetime) -> Verdict | None:
     """Why a policy's operation that is under way may not write any more; None: it may."""
-    verdicts = (_window(policy, now),)
+    verdicts = (_breaker(policy, target, world, now), _window(policy, now))
     return next((v for v in verdicts if v.holds), None)
+
+
+def breaker_is_open(policy: Policy, target: str, world: World, *, now: datetime) -> bool:
+    """Whether the policy's breaker is open on the target, for its metric."""
+    return _breaker(policy, target, world, now).holds
+
+
+def _breaker(policy: Policy, target: str, world: World, now: datetime) -> Verdict:
+    found = opened(
+        policy.breaker,
+        policy=policy.name,
+        target=target,
+        remedy=policy.action,
+        here=world.failures(target, policy.action),
+        of_policy=world.failures_of(policy.name),
+        now=now,
+    )
+    if found is None:
+        return PASSES[HoldReason.BREAKER_OPEN]
+    return held(HoldReason.BREAKER_OPEN, found.sentence, found.until)
 
 
 def _window(policy: Policy, now: datetime) -> Verdict:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 from functools import cache
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 from zoneinfo import available_timezones
 
@@ -17,6 +17,7 @@ from exporter.policy.words import did_you_mean
 
 DURATION_PATTERN = r"^([0-9]+(\.[0-9]+)?(ms|[dhms]))+$"
 FOREVER = "forever"
+MANUAL = "manual"
 MIDNIGHT = "24:00"
 _CLOCK = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
 
@@ -46,6 +47,15 @@ def _positive_or_forever(value: object) -> object:
         return _positive(value)
     except ValueError as error:
         raise ValueError(f"{error}, or forever") from error
+
+
+def _positive_or_manual(value: object) -> object:
+    if value == MANUAL:
+        return value
+    try:
+        return _positive(value)
+    except ValueError as error:
+        raise ValueError(f"{error}, or manual") from error
 
 
 def _worker_url(value: str) -> str:
@@ -103,6 +113,13 @@ Period = Annotated[
     WithJsonSchema({"anyOf": [_DURATION_SCHEMA, {"const": FOREVER}]}),
 ]
 """A duration, or ``forever`` (None)."""
+
+ManualReset = Annotated[
+    timedelta | Literal["manual"],
+    BeforeValidator(_positive_or_manual),
+    WithJsonSchema({"anyOf": [_DURATION_SCHEMA, {"const": MANUAL}]}),
+]
+"""A duration, or ``manual``."""
 
 WorkerUrl = Annotated[str, AfterValidator(_worker_url)]
 """A service URL as the server stores it, or a Lambda ARN."""

@@ -16,7 +16,7 @@ from exporter.model.hold import HoldReason
 from exporter.model.operation import Budget
 from exporter.policy.case import PASSES, Case, Gate, held
 from exporter.policy.cel import Failed, Unknown
-from exporter.policy.circumstances import outside_window
+from exporter.policy.circumstances import breaker_open, outside_window
 from exporter.policy.limits import exhausted
 from exporter.policy.waiting import ENOUGH_READINGS
 
@@ -168,6 +168,7 @@ GATES: tuple[Gate, ...] = (
     expression_error,
     pending,
     in_flight,
+    breaker_open,
     outside_window,
     cooldown,
     _limit(HoldReason.LIMIT_ITEM),

@@ -21,13 +21,14 @@ from exporter.model.operation import Budget, Window
 from exporter.model.redact import redact_text
 from exporter.model.variables import ITEM_KINDS
 from exporter.policy.actions import ACTIONS, BUILT_ACTIONS, NOT_BUILT
+from exporter.policy.breaker import Breaker
 from exporter.policy.cel import Condition, compile_condition
 from exporter.policy.cel_errors import ConditionError
 from exporter.policy.complaints import spell, where
 from exporter.policy.document import Document, Mark, Path, Problem
 from exporter.policy.fields import MIDNIGHT
 from exporter.policy.policy import Policy, Selector, Verify
-from exporter.policy.schema import PolicyFileModel, PolicyModel, WindowModel
+from exporter.policy.schema import BreakerModel, PolicyFileModel, PolicyModel, WindowModel
 from exporter.policy.windows import DAYS, DayWindow
 from exporter.policy.words import did_you_mean, listing
 
@@ -187,6 +188,7 @@ class _Parser:
             arguments=MappingProxyType(arguments),
             budget=Budget(model.cooldown, windows + self._limits),
             verify=Verify(model.verify.within, model.verify.healthy_for),
+            breaker=_breaker(model.breaker),
             windows=tuple(_window(w) for w in model.windows or ()),
             revision=revision(model, arguments),
             place=self._text(self._document.mark(path)),
@@ -212,6 +214,11 @@ class _Parser:
 
     def _add_key(self, path: Path, message: str) -> None:
         self._add(self._document.key_mark(path), path, message)
+
+
+def _breaker(model: BreakerModel) -> Breaker:
+    reset = model.reset if isinstance(model.reset, timedelta) else None
+    return Breaker(model.failed, model.per, reset)
 
 
 def _window(model: WindowModel) -> DayWindow:

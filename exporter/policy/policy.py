@@ -11,6 +11,7 @@ from typing import Any
 from exporter.model.decision import Mode
 from exporter.model.operation import Budget, PolicyRef
 from exporter.model.target import Target
+from exporter.policy.breaker import Breaker
 from exporter.policy.cel import Condition
 from exporter.policy.windows import DayWindow
 
@@ -54,6 +55,7 @@ class Policy:
     for_each: str | None = None
     for_: timedelta = timedelta(0)
     verify: Verify = Verify()
+    breaker: Breaker = field(default_factory=Breaker)
     windows: tuple[DayWindow, ...] = ()
     """It acts only within one of these; none: always."""
     revision: str = ""

@@ -13,11 +13,19 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, StringConstraints, WithJsonSchema, model_validator
 
 from exporter.model.variables import ITEM_KINDS
-from exporter.policy.fields import ClockTime, Duration, EndTime, Period, Strict, Zone
+from exporter.policy.fields import (
+    ClockTime,
+    Duration,
+    EndTime,
+    ManualReset,
+    Period,
+    Strict,
+    Zone,
+)
 from exporter.policy.windows import DAYS
 from exporter.policy.words import did_you_mean, listing
 
-UNBUILT_KEYS = frozenset({"storm", "breaker", "block_on_alerts", "notify"})
+UNBUILT_KEYS = frozenset({"storm", "block_on_alerts", "notify"})
 """Keys of a policy that are designed, but refused until they are built."""
 
 _Text = Annotated[str, StringConstraints(min_length=1, max_length=253)]
@@ -66,6 +74,21 @@ class VerifyModel(Strict):
         if self.healthy_for >= self.within:
             raise ValueError("healthy_for does not fit into within; write a longer within")
         return self
+
+
+class BreakerModel(Strict):
+    """When a remedy that does not help is stopped; what succeeds in between changes nothing."""
+
+    failed: int = Field(
+        default=2,
+        ge=1,
+        le=1000,
+        description="Open after so many that were unverified, failed, indeterminate, interrupted.",
+    )
+    per: Duration = Field(default=timedelta(hours=24), description="Within this time.")
+    reset: ManualReset = Field(
+        default="manual", description="manual: a person closes it; or for how long it stays open."
+    )
 
 
 def _day(value: str) -> str:
@@ -138,6 +161,7 @@ class PolicyModel(Strict):
     cooldown: Duration = Field(description="Between two operations of the remedy on a target.")
     limits: list[LimitModel] = Field(min_length=1, description="All of them must have room.")
     verify: VerifyModel = Field(default_factory=VerifyModel)
+    breaker: BreakerModel = Field(default_factory=BreakerModel)
     windows: list[WindowModel] | None = Field(
         default=None, min_length=1, description="Act only within one of these. Absent: always."
     )
@@ -160,6 +184,8 @@ EXAMPLES: Mapping[str, str] = MappingProxyType(
         "scope": "scope: target",
         "max": "max: 3",
         "per": "per: 24h",
+        "failed": "failed: 2",
+        "reset": "reset: manual",
         "windows": "windows: and a list of days, start, end and timezone",
         "days": "days: [mon, tue]",
         "start": 'start: "22:00"',
@@ -179,6 +205,7 @@ def keys_at(path: tuple[str | int, ...]) -> tuple[str, ...]:
         ("policies", "limits"): LimitModel,
         ("policies", "verify"): VerifyModel,
         ("policies", "windows"): WindowModel,
+        ("policies", "breaker"): BreakerModel,
         ("policies", "targets"): TargetsModel,
     }
     model = models.get(shape)

@@ -5,13 +5,14 @@ The round assembles it; ``decide`` only looks. A gate that needs another fact ad
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
 from exporter.model.decision import Decision, Mode, Subject, Waiting
 from exporter.model.operation import Usage
+from exporter.policy.breaker import Failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,10 @@ class UsageOf(Protocol):
         """Return what a policy's budget has spent, counting only operations of the same mode."""
 
 
+def _none(*_: str) -> tuple[Failure, ...]:
+    return ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class World:
     """Everything beside the report that a gate may ask about, at one moment."""
@@ -54,6 +59,10 @@ class World:
     waiting: Mapping[Subject, Waiting] = field(default_factory=dict)
     """From the previous round's decisions (``waiting_of``); empty after a restart."""
     refusals: Mapping[Subject, Refusal] = field(default_factory=dict)
+    failures: Callable[[str, str], tuple[Failure, ...]] = _none
+    """What ended badly on a target with a remedy and was not reset; asked as ``usage`` is."""
+    failures_of: Callable[[str], tuple[Failure, ...]] = _none
+    """The same of a policy, on every target."""
 
 
 def waiting_of(decisions: Iterable[Decision]) -> dict[Subject, Waiting]:

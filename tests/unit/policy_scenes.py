@@ -27,6 +27,7 @@ from exporter.model.views import (
     ServicesView,
     View,
 )
+from exporter.policy.breaker import Failure
 from exporter.policy.decide import decide
 from exporter.policy.document import read_document
 from exporter.policy.parse import parse
@@ -142,7 +143,10 @@ def world(  # a default for each field, so that a test names only what it is abo
     open_operations: Mapping[str, OpenOperation] | None = None,
     waiting: Mapping[Subject, Waiting] | None = None,
     refusals: Mapping[Subject, Refusal] | None = None,
+    failures: Iterable[Failure] = (),
 ) -> World:
+    bad = tuple(failures)
+
     def usage_of(
         _policy: str, _target: str, _remedy: str, _items: tuple[str, ...], _mode: Mode, /
     ) -> Usage:
@@ -156,6 +160,8 @@ def world(  # a default for each field, so that a test names only what it is abo
         open_operations=open_operations or {},
         waiting=waiting or {},
         refusals=refusals or {},
+        failures=lambda target, _remedy: tuple(f for f in bad if f.target == target),
+        failures_of=lambda name: tuple(f for f in bad if f.policy == name),
     )
 
 

@@ -377,6 +377,7 @@ def test_every_family_of_the_catalogue_can_be_produced() -> None:
     failing = synthetic.failure(lab.target, Component.INGRESS)
     lab.instruments.observe_probe("local", failing)
     lab.instruments.limits_left("local", {("p", "target"): 2})
+    lab.instruments.breakers("local", {"p": True})
     lab.instruments.operation_finished(operation(Outcome.VERIFIED), now=START)
     lab.instruments.decision_changed("p", Result.CLEAR)
     lab.instruments.heal_seconds("p", 1.0)

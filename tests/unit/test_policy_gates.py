@@ -11,6 +11,7 @@ from exporter.model.component import Component, Reason
 from exporter.model.decision import Mode, Result, Subject, Waiting
 from exporter.model.hold import HoldReason
 from exporter.model.operation import Usage, Window
+from exporter.policy.breaker import Failure
 from exporter.policy.gates import GATES
 from exporter.policy.world import OpenOperation, Refusal
 from tests.unit.policy_scenes import (
@@ -34,7 +35,6 @@ UNBUILT = {
     HoldReason.MANUAL_HOLD,
     HoldReason.CLOCK_SUSPECT,
     HoldReason.IDENTITY_CHANGED,
-    HoldReason.BREAKER_OPEN,
     HoldReason.STORM,
     HoldReason.ALERTS_UNKNOWN,
     HoldReason.ALERT_FIRING,
@@ -193,6 +193,20 @@ def test_the_items_of_a_target_go_in_their_order() -> None:
     first, second = decisions(rule, seen, target=TWO)
     assert (first.subject.item, first.result) == (URL, Result.ACT)
     assert second.reason is HoldReason.IN_FLIGHT
+
+
+def test_breaker_open() -> None:
+    """Two failures of the remedy on the target stop it, until a person says otherwise."""
+    once = Failure(NOW - HOUR, "p", "prod")
+    again = Failure(NOW - MINUTE, "another", "prod")
+    assert decision(policy(), report(BROKEN), world(failures=[once])).result is Result.ACT
+    found = decision(policy(), report(BROKEN), world(failures=[once, again]))
+    assert found.reason is HoldReason.BREAKER_OPEN
+    assert "breaker reset prod force-redeploy" in found.detail
+    elsewhere = [one._replace(target="other") for one in (once, again)]
+    assert decision(policy(), report(BROKEN), world(failures=elsewhere)).result is Result.ACT
+    blind = decision(policy(), report(BROKEN), world(ledger_ok=False))
+    assert HoldReason.BREAKER_OPEN in {v.gate for v in blind.verdicts if v.holds}
 
 
 def test_outside_window() -> None:

@@ -16,6 +16,7 @@ from exporter.model.decision import Mode
 from exporter.model.errors import ConfigurationError
 from exporter.model.operation import Budget, Window
 from exporter.model.target import Target
+from exporter.policy.breaker import Breaker
 from exporter.policy.check import check
 from exporter.policy.load import check_against, load_policies, read_policies
 from exporter.policy.policy import Selector, Verify
@@ -59,6 +60,7 @@ def test_a_policy_is_what_the_file_says() -> None:
             cooldown: 15m
             limits: [{scope: item, max: 0, per: forever}, {scope: policy, max: 10, per: 1h}]
             verify: {within: 20m, healthy_for: 1m}
+            breaker: {failed: 3, per: 1h, reset: 30m}
             windows: [{days: [sat, sun], start: 22:00, end: "24:00", timezone: Europe/Berlin}]
     """)
     assert (rule.name, rule.mode, rule.for_each) == ("all-of-it", Mode.ENFORCE, "workers")
@@ -69,6 +71,7 @@ def test_a_policy_is_what_the_file_says() -> None:
     windows = (Window("item", 0, None), Window("policy", 10, timedelta(hours=1)))
     assert rule.budget == Budget(timedelta(minutes=15), windows)
     assert rule.verify == Verify(timedelta(minutes=20), timedelta(minutes=1))
+    assert rule.breaker == Breaker(3, timedelta(hours=1), timedelta(minutes=30))
     (window,) = rule.windows
     assert window == DayWindow(frozenset({5, 6}), time(22), None, ZoneInfo("Europe/Berlin"))
     assert rule.place == "policies/test.yaml:3:5"
@@ -80,6 +83,7 @@ def test_what_is_left_out_has_its_default() -> None:
     (rule,) = policies(GOOD)
     assert (rule.mode, rule.for_, rule.verify) == (Mode.OBSERVE, timedelta(0), Verify())
     assert rule.arguments == {"stable_for": timedelta(seconds=30)}
+    assert (rule.windows, rule.breaker) == ((), Breaker(2, timedelta(hours=24), None))
 
 
 def test_the_revision_follows_the_meaning_not_the_text() -> None:
@@ -116,7 +120,10 @@ CASES = {
     "empty": ("name: good", "name: good\n    targets:", "3:5", "targets: is empty"),
     "selects": ("name: good", "name: good\n    targets: {}", "3:14", "write names or labels"),
     "storm": ("name: good", "name: good\n    storm: {}", "3:5", "'storm' is not built yet"),
-    "breaker": ("name: good", "name: good\n    breaker: 1", "3:5", "not built yet"),
+    "breaker": ("name: good", "name: good\n    breaker: 1", "3:14", "must be a mapping"),
+    "failed": ("name: good", "name: good\n    breaker: {failed: 0}", "3:23", "write 1 or more"),
+    "reset": ("name: good", "name: good\n    breaker: {reset: never}", "3:22", "or manual"),
+    "breaker key": ("name: good", "name: good\n    breaker: {max: 1}", "3:15", "write failed"),
     "windows": ("name: good", "name: good\n    windows: []", "3:14", "windows: is empty"),
     "no days": window('start: "22:00", end: "05:00", timezone: UTC', 15, "days: [mon, tue]"),
     "day": window('days: [Monday], start: "22:00", end: "05:00", timezone: UTC', 23, "write mon"),
