@@ -267,7 +267,10 @@ class Daemon:
         return all(component in readings for component in backend.target.intervals)
 
     async def _sweep(self) -> None:
-        self.instruments.sweep(self.engine.now())
+        now = self.engine.now()
+        self.instruments.sweep(now)
+        pauses = self.engine.ledger.standing.orders.pauses
+        self.instruments.pauses(pause for pause in pauses if pause.in_force(now))
 
     async def _left_behind(self) -> None:
         await look_after(self.engine, self.operation_closed)

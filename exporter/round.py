@@ -128,6 +128,7 @@ class Rounds:
             waiting=self._waiting.get(name, {}),
             refusals=self._remediator.refusals.current(),
             usage=self._usage,
+            pauses=self._ledger.standing.orders.pauses,
             failures=self._ledger.standing.failures,
             failures_of=self._ledger.standing.failures_of,
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from typing import get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -18,6 +19,7 @@ from exporter.model.decision import Decision, Mode, Result
 from exporter.model.findings import Findings
 from exporter.model.hold import HoldReason
 from exporter.model.operation import Operation, Outcome
+from exporter.model.orders import Pause, PauseScope
 from exporter.model.report import Reading, Report
 from exporter.model.target import Target
 
@@ -63,6 +65,9 @@ class Instruments:
         self._operation_duration = make.histogram("operation_duration_seconds")
         self._heal_duration = make.histogram("heal_duration_seconds")
         self._in_flight = make.gauge("operations_in_flight")
+        self._paused = make.gauge("paused")
+        self._pause_expiry = make.gauge("pause_expiry_timestamp_seconds")
+        self.pauses(())
         self._ledger_failures = make.counter("ledger_write_failures_total")
         self._ledger_head = make.gauge("ledger_head_sequence")
         self._round_lag = make.histogram("round_lag_seconds")
@@ -189,6 +194,17 @@ class Instruments:
         if operation.target in self._targets:
             self._targets[operation.target].operated(operation)
             self._render(operation.target, now)
+
+    def pauses(self, in_force: Iterable[Pause]) -> None:
+        """Say which pauses are in force, replacing what was said."""
+        pauses = tuple(in_force)
+        self._pause_expiry.clear()
+        for scope in get_args(PauseScope):
+            here = [pause for pause in pauses if pause.scope == scope]
+            self._paused.labels(scope).set(len(here))
+            ends = [pause.expires_at.timestamp() for pause in here if pause.expires_at]
+            if ends:
+                self._pause_expiry.labels(scope).set(min(ends))
 
     def heal_seconds(self, policy: str, seconds: float) -> None:
         """Time a heal: from the condition becoming true to the verified repair."""

@@ -16,6 +16,11 @@ from exporter.policy.windows import is_open, opens_at
 from exporter.policy.world import World
 
 
+def paused(case: Case) -> Verdict:
+    """A person told policies to rest: everywhere, on this target, or this one."""
+    return _paused(case.policy, case.subject.target, case.world, case.now)
+
+
 def breaker_open(case: Case) -> Verdict:
     """The remedy did not help here, or the policy not on several targets: writes are over."""
     if not case.world.ledger_ok:
@@ -32,8 +37,28 @@ def outside_window(case: Case) -> Verdict:
 
 def forbidden(policy: Policy, target: str, world: World, *, now: datetime) -> Verdict | None:
     """Why a policy's operation that is under way may not write any more; None: it may."""
-    verdicts = (_breaker(policy, target, world, now), _window(policy, now))
+    verdicts = (
+        _paused(policy, target, world, now),
+        _breaker(policy, target, world, now),
+        _window(policy, now),
+    )
     return next((v for v in verdicts if v.holds), None)
+
+
+def _paused(policy: Policy, target: str, world: World, now: datetime) -> Verdict:
+    found = [
+        pause
+        for pause in world.pauses
+        if pause.in_force(now) and pause.covers(policy=policy.name, target=target)
+    ]
+    if not found:
+        return PASSES[HoldReason.PAUSED]
+    ends = [pause.expires_at for pause in found]
+    until = None if None in ends else max(end for end in ends if end is not None)
+    first = found[0]
+    more = f", and {len(found) - 1} more" if found[1:] else ""
+    detail = f"{first.owner} paused {first.what}: {first.reason} (pause {first.id}{more})"
+    return held(HoldReason.PAUSED, detail, until)
 
 
 def breaker_is_open(policy: Policy, target: str, world: World, *, now: datetime) -> bool:

@@ -16,7 +16,7 @@ from exporter.model.hold import HoldReason
 from exporter.model.operation import Budget
 from exporter.policy.case import PASSES, Case, Gate, held
 from exporter.policy.cel import Failed, Unknown
-from exporter.policy.circumstances import breaker_open, outside_window
+from exporter.policy.circumstances import breaker_open, outside_window, paused
 from exporter.policy.limits import exhausted
 from exporter.policy.waiting import ENOUGH_READINGS
 
@@ -162,6 +162,7 @@ def observing(case: Case) -> Verdict:
 GATES: tuple[Gate, ...] = (
     mode_off,
     ledger_unavailable,
+    paused,
     frozen,
     report_stale,
     component_unknown,

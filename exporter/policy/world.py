@@ -12,6 +12,7 @@ from typing import Protocol
 
 from exporter.model.decision import Decision, Mode, Subject, Waiting
 from exporter.model.operation import Usage
+from exporter.model.orders import Pause
 from exporter.policy.breaker import Failure
 
 
@@ -59,6 +60,8 @@ class World:
     waiting: Mapping[Subject, Waiting] = field(default_factory=dict)
     """From the previous round's decisions (``waiting_of``); empty after a restart."""
     refusals: Mapping[Subject, Refusal] = field(default_factory=dict)
+    pauses: tuple[Pause, ...] = ()
+    """Those nobody lifted; some may have run out."""
     failures: Callable[[str, str], tuple[Failure, ...]] = _none
     """What ended badly on a target with a remedy and was not reset; asked as ``usage`` is."""
     failures_of: Callable[[str], tuple[Failure, ...]] = _none

@@ -10,6 +10,7 @@ from exporter.model.component import Component, Reason, Status
 from exporter.model.decision import Decision, Mode, Subject, Waiting
 from exporter.model.derive import derive
 from exporter.model.operation import Usage
+from exporter.model.orders import Pause
 from exporter.model.report import Reading, Report
 from exporter.model.target import Target, Worker
 from exporter.model.views import (
@@ -144,6 +145,7 @@ def world(  # a default for each field, so that a test names only what it is abo
     waiting: Mapping[Subject, Waiting] | None = None,
     refusals: Mapping[Subject, Refusal] | None = None,
     failures: Iterable[Failure] = (),
+    pauses: tuple[Pause, ...] = (),
 ) -> World:
     bad = tuple(failures)
 
@@ -160,6 +162,7 @@ def world(  # a default for each field, so that a test names only what it is abo
         open_operations=open_operations or {},
         waiting=waiting or {},
         refusals=refusals or {},
+        pauses=pauses,
         failures=lambda target, _remedy: tuple(f for f in bad if f.target == target),
         failures_of=lambda name: tuple(f for f in bad if f.policy == name),
     )

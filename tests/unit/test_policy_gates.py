@@ -11,6 +11,7 @@ from exporter.model.component import Component, Reason
 from exporter.model.decision import Mode, Result, Subject, Waiting
 from exporter.model.hold import HoldReason
 from exporter.model.operation import Usage, Window
+from exporter.model.orders import Pause
 from exporter.policy.breaker import Failure
 from exporter.policy.gates import GATES
 from exporter.policy.world import OpenOperation, Refusal
@@ -31,7 +32,6 @@ BROKEN = views(missing=["Counter"])
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 UNBUILT = {
     HoldReason.NOT_OWNER,
-    HoldReason.PAUSED,
     HoldReason.MANUAL_HOLD,
     HoldReason.CLOCK_SUSPECT,
     HoldReason.IDENTITY_CHANGED,
@@ -86,7 +86,9 @@ def test_frozen(reason: Reason) -> None:
     seen = report(BROKEN, failed={Component.INVOCATIONS: reason}, retry_after=timedelta(seconds=20))
     found = decision(policy(), seen)
     assert found.reason is HoldReason.FROZEN
-    assert found.verdicts[2].until == NOW + timedelta(seconds=20)
+    assert {v.gate: v for v in found.verdicts}[HoldReason.FROZEN].until == NOW + timedelta(
+        seconds=20
+    )
 
 
 def test_report_stale() -> None:
@@ -193,6 +195,20 @@ def test_the_items_of_a_target_go_in_their_order() -> None:
     first, second = decisions(rule, seen, target=TWO)
     assert (first.subject.item, first.result) == (URL, Result.ACT)
     assert second.reason is HoldReason.IN_FLIGHT
+
+
+def test_paused() -> None:
+    """A pause of everything, of the target or of the policy holds while it is in force."""
+    for scope, name in (("global", ""), ("target", "prod"), ("policy", "p")):
+        pause = Pause(7, scope, name, "mira", "rollout", NOW, NOW + HOUR)  # type: ignore[arg-type]
+        found = decision(policy(), report(BROKEN), world(pauses=(pause,)))
+        assert found.reason is HoldReason.PAUSED
+        assert next(v for v in found.verdicts if v.holds).until == NOW + HOUR
+        over = replace(pause, expires_at=NOW)
+        assert decision(policy(), report(BROKEN), world(pauses=(over,))).result is Result.ACT
+        longer = (pause, replace(pause, expires_at=None))
+        found = decision(policy(), report(BROKEN), world(pauses=longer))
+        assert next(v for v in found.verdicts if v.holds).until is None
 
 
 def test_breaker_open() -> None:

@@ -1,0 +1,155 @@
+"""Each hold of the engine, through a whole round: one word in all the places where it is seen."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from exporter.model.decision import Result
+from exporter.model.hold import HoldReason
+from exporter.model.operation import Outcome, Phase
+from tests.unit.fakes import Clock, by_policy, ledger_at, plan_for
+from tests.unit.policy_scenes import NOW, policy, views
+from tests.unit.shift import Shift
+
+MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
+LEASE = timedelta(seconds=60)
+
+
+@pytest.fixture
+async def shift(tmp_path: Path) -> AsyncIterator[Shift]:
+    async with ledger_at(tmp_path) as ledger:
+        yield Shift(ledger, (policy(),))
+
+
+async def seen_alike(shift: Shift, reason: HoldReason) -> None:
+    """The same word everywhere, and nothing was written."""
+    sightings = await shift.sightings()
+    assert sightings.all == {str(reason)}, sightings
+    assert shift.remedy.written == []
+
+
+async def fail_once(shift: Shift, at: Clock, *, target: str = "prod") -> None:
+    """An operation of the policy that failed."""
+    request = by_policy("p", target=target)
+    row = await shift.ledger.reserve(
+        request, plan_for(request), owner="x", lease=LEASE, now=at.now()
+    )
+    await shift.ledger.advance(row.id, Phase.ACTING, owner="x", lease=LEASE, now=at.now())
+    await shift.ledger.finish(row.id, Outcome.FAILED, owner="x", now=at.now())
+
+
+async def test_nothing_holds_and_the_remedy_acts(shift: Shift) -> None:
+    """The scene that all others hold: without them it acts."""
+    (found,) = await shift.round()
+    assert found.result is Result.ACT
+    assert shift.remedy.written == ["register it"]
+
+
+async def test_outside_window(shift: Shift) -> None:
+    """And inside it acts."""
+    more = 'windows: [{days: [tue], start: "00:00", end: "24:00", timezone: UTC}]'
+    shift.rules = (policy(more=more),)
+    await shift.round()
+    await seen_alike(shift, HoldReason.OUTSIDE_WINDOW)
+    shift.clock.advance(21 * 3600)
+    await shift.round()
+    assert shift.remedy.written == ["register it"]
+
+
+async def test_breaker_open(shift: Shift) -> None:
+    """After two failures, and not after the first; a person's reset lets it act again."""
+    before = Clock(NOW - 2 * HOUR)
+    await fail_once(shift, before)
+    before.advance(60)
+    await fail_once(shift, before)
+    await shift.round()
+    await seen_alike(shift, HoldReason.BREAKER_OPEN)
+    assert shift.sample("breaker_open", target="prod", policy="p") == 1
+    now = shift.clock.advance(1)
+    await shift.ledger.reset_breaker(
+        target="prod", remedy="force-redeploy", actor="mira", reason="", now=now
+    )
+    await shift.round()
+    assert shift.remedy.written == ["register it"]
+    await shift.round()
+    assert shift.sample("breaker_open", target="prod", policy="p") == 0
+
+
+@pytest.mark.parametrize(("scope", "name"), [("global", ""), ("target", "prod"), ("policy", "p")])
+async def test_paused(shift: Shift, scope: str, name: str) -> None:
+    """By a pause of each scope, until it runs out."""
+    await shift.ledger.pause(
+        scope,  # type: ignore[arg-type]
+        name,
+        owner="mira",
+        reason="rollout",
+        now=NOW,
+        expires_at=NOW + HOUR,
+    )
+    (found,) = await shift.round()
+    await seen_alike(shift, HoldReason.PAUSED)
+    assert "mira paused" in found.detail
+    assert "rollout" in found.detail
+    shift.clock.advance(3600)
+    await shift.round()
+    assert shift.remedy.written == ["register it"]
+
+
+async def test_other_pauses_do_not_hold(shift: Shift) -> None:
+    """A pause of another target or policy is theirs."""
+    for scope, name in (("target", "other"), ("policy", "q")):
+        await shift.ledger.pause(
+            scope,  # type: ignore[arg-type]
+            name,
+            owner="mira",
+            reason="x",
+            now=NOW,
+        )
+    await shift.round()
+    assert shift.remedy.written == ["register it"]
+
+
+async def test_a_pause_in_the_middle_stops_the_next_write(shift: Shift) -> None:
+    """It is read from the ledger again before each write, whoever ordered it."""
+    shift.remedy.steps = ("one", "two", "three")
+
+    async def pause() -> None:
+        if shift.remedy.written == ["one"]:
+            await shift.ledger.pause("global", "", owner="mira", reason="stop", now=NOW)
+
+    shift.remedy.pause = pause
+    await shift.round()
+    assert shift.remedy.written == ["one"]
+    ((operation, _),) = shift.closed
+    assert operation.outcome is Outcome.PARTIAL
+    assert operation.error is not None
+    assert operation.error.startswith("paused: mira paused everything: stop")
+    await shift.round()
+    assert (await shift.sightings()).decision == HoldReason.PAUSED
+
+
+async def test_a_window_that_ends_in_the_middle_stops_the_next_write(shift: Shift) -> None:
+    """What began inside it does not go on outside."""
+    more = 'windows: [{days: [mon], start: "03:00", end: "04:00", timezone: UTC}]'
+    shift.rules = (policy(more=more),)
+    shift.remedy.steps = ("one", "two")
+
+    async def late() -> None:
+        if shift.remedy.written:
+            shift.clock.at = NOW + HOUR
+
+    shift.remedy.pause = late
+    await shift.round()
+    assert shift.remedy.written == ["one"]
+
+
+async def test_nothing_is_wrong(shift: Shift) -> None:
+    """What is paused, stopped and outside its window is clear all the same when all is well."""
+    await shift.ledger.pause("global", "", owner="mira", reason="x", now=NOW)
+    shift.parts["prod"].shown = dict(views())
+    (found,) = await shift.round()
+    assert found.result is Result.CLEAR
