@@ -23,6 +23,7 @@ from exporter.model.operation import Operation, Outcome, Request
 from exporter.round import Rounds, Watched
 from exporter.scheduler import Schedule
 from exporter.settings.load import Configuration
+from exporter.surroundings import Surroundings
 from exporter.web.app import build_web
 from exporter.web.server import WebServer, listen
 from exporter.web.status import (
@@ -118,6 +119,7 @@ class Daemon:
             fleet=engine.fleet,
             ledger=engine.ledger,
             remediator=engine.remediator,
+            surroundings=Surroundings(ledger=engine.ledger, remediator=engine.remediator),
             instruments=self.instruments,
             now=engine.now,
             on_decided=self._decided,

@@ -14,16 +14,15 @@ from typing import TYPE_CHECKING
 import structlog
 
 from exporter.model.component import Component, Reason
-from exporter.model.decision import Decision, Mode, Result, Subject, Waiting
+from exporter.model.decision import Decision, Mode, Result, Subject
 from exporter.model.derive import derive
 from exporter.model.errors import LedgerUnavailableError, StoppedError
 from exporter.model.findings import Findings
-from exporter.model.operation import Usage
 from exporter.policy.circumstances import breaker_is_open, forbidden
 from exporter.policy.decide import decide, first_act, still_wrong, to_request
 from exporter.policy.limits import remaining
 from exporter.policy.policy import Policy
-from exporter.policy.world import OpenOperation, World, waiting_of
+from exporter.policy.world import World
 from exporter.verification import Verification
 
 if TYPE_CHECKING:
@@ -32,9 +31,11 @@ if TYPE_CHECKING:
     from exporter.ledger.gateway import Ledger
     from exporter.metrics.instruments import Instruments
     from exporter.remediate import Remediator
+    from exporter.surroundings import Surroundings
 
 _LEDGER_PATIENCE_SECONDS = 0.5
 _log = structlog.get_logger(__name__)
+
 OnDecided = Callable[[str, tuple[Decision, ...], datetime], None]
 
 
@@ -56,6 +57,7 @@ class Rounds:
         fleet: Fleet,
         ledger: Ledger,
         remediator: Remediator,
+        surroundings: Surroundings,
         instruments: Instruments,
         now: Callable[[], datetime],
         on_decided: OnDecided = lambda _target, _decisions, _at: None,
@@ -64,9 +66,9 @@ class Rounds:
         self._ledger = ledger
         self._remediator = remediator
         self._instruments = instruments
+        self._surroundings = surroundings
         self._now = now
         self._on_decided = on_decided
-        self._waiting: dict[str, dict[Subject, Waiting]] = {}
         self._standing: dict[str, dict[Subject, tuple[str, str]]] = {}
         self._refreshing: asyncio.Task[bool] | None = None
         self.accepting = True
@@ -82,21 +84,24 @@ class Rounds:
         now = self._now()
         report = self._fleet.merge(target, readings, now=now)
         findings = derive(report, target, now=now)
-        world = self._world(watched, ledger_ok=ledger_ok)
+        self._surroundings.look(report, now=now)
+        world = self._surroundings.world(
+            target.name, max_mode=watched.max_mode, ledger_ok=ledger_ok
+        )
         decisions = decide(watched.policies, target, report, findings, world, now=now)
-        self._waiting[target.name] = waiting_of(decisions)
+        self._surroundings.decided(target.name, decisions)
         self._on_decided(target.name, decisions, now)
         if ledger_ok:
             self._show_limits(watched, world, now)
         self._instruments.round_ended(report, findings, decisions, readings, now=now)
         self._tell_changes(target.name, decisions)
         if ledger_ok:
-            await self._record(decisions, now)
+            await self._record(target.name, decisions, now)
         self._submit(watched, findings, decisions)
 
     def forget(self, target: str) -> None:
         """Drop what is remembered of a target that is no longer configured, or was changed."""
-        self._waiting.pop(target, None)
+        self._surroundings.forget(target)
         self._standing.pop(target, None)
 
     async def _ledger_ok(self) -> bool:
@@ -119,35 +124,6 @@ class Rounds:
         self._instruments.ledger_head(self._ledger.standing.seq)
         return True
 
-    def _world(self, watched: Watched, *, ledger_ok: bool) -> World:
-        name = watched.backend.target.name
-        return World(
-            ledger_ok=ledger_ok,
-            max_mode=watched.max_mode,
-            open_operations=self._open(name),
-            waiting=self._waiting.get(name, {}),
-            refusals=self._remediator.refusals.current(),
-            usage=self._usage,
-            pauses=self._ledger.standing.orders.pauses,
-            failures=self._ledger.standing.failures,
-            failures_of=self._ledger.standing.failures_of,
-        )
-
-    def _open(self, target: str) -> dict[str, OpenOperation]:
-        """The open operation on the target: in the ledger, or still in its preflight here."""
-        found = self._ledger.standing.open_on(target)
-        if found is not None:
-            return {target: OpenOperation(found.id, found.remedy)}
-        running = self._remediator.busy.get(target)
-        return {target: OpenOperation("preflight", running)} if running else {}
-
-    def _usage(
-        self, policy: str, target: str, remedy: str, items: tuple[str, ...], mode: Mode
-    ) -> Usage:
-        return self._ledger.standing.usage(
-            target=target, remedy=remedy, policy=policy, items=items, mode=mode
-        )
-
     def _show_limits(self, watched: Watched, world: World, now: datetime) -> None:
         """What is left of each limit, and breakers, for policies that ever acted on the target."""
         name = watched.backend.target.name
@@ -155,7 +131,7 @@ class Rounds:
         breakers: dict[str, bool] = {}
         for policy in watched.policies:
             if policy.matches(watched.backend.target):
-                usage = self._usage(policy.name, name, policy.action, (), Mode.ENFORCE)
+                usage = world.usage(policy.name, name, policy.action, (), Mode.ENFORCE)
                 if usage.target:
                     breakers[policy.name] = breaker_is_open(policy, name, world, now=now)
                     for scope, count in remaining(policy.budget, usage, now=now).items():
@@ -182,9 +158,12 @@ class Rounds:
         self._standing[target] = {d.subject: d.standing for d in decisions}
         self._remediator.refusals.forget(d.subject for d in decisions if d.result is Result.CLEAR)
 
-    async def _record(self, decisions: tuple[Decision, ...], now: datetime) -> None:
+    async def _record(self, target: str, decisions: tuple[Decision, ...], now: datetime) -> None:
         try:
             await self._ledger.note_changes(decisions, now=now)
+            identity = self._surroundings.news(target)
+            if identity is not None:
+                await self._ledger.note_identity(target, identity, now=now)
         except LedgerUnavailableError as error:
             _log.warning("ledger.unavailable", error=str(error))
 
@@ -212,7 +191,8 @@ class Rounds:
     async def _still_allowed(self, watched: Watched, policy: Policy) -> None:
         """Ask again, right before a write, what may have changed since the policy decided."""
         await self._ledger.refresh()
-        world = self._world(watched, ledger_ok=True)
-        verdict = forbidden(policy, watched.backend.target.name, world, now=self._now())
+        name = watched.backend.target.name
+        world = self._surroundings.world(name, max_mode=watched.max_mode, ledger_ok=True)
+        verdict = forbidden(policy, name, world, now=self._now())
         if verdict is not None:
             raise StoppedError(str(verdict.gate), verdict.detail)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from exporter import __version__
-from exporter.cli import audit, breaker, cleanup, doctor, pause, policy, redeploy, run
+from exporter.cli import accept, audit, breaker, cleanup, doctor, pause, policy, redeploy, run
 
 app = typer.Typer(
     name="restate-medic",
@@ -38,6 +38,7 @@ app.command("run")(run.run)
 app.command("doctor")(doctor.doctor)
 app.command("redeploy")(redeploy.redeploy)
 app.command("cleanup")(cleanup.cleanup)
+app.command("accept")(accept.accept)
 app.command("pause")(pause.pause)
 app.command("unpause")(pause.unpause)
 app.command("pauses")(pause.pauses)

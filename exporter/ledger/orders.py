@@ -120,7 +120,7 @@ def identity(
     reason: str,
     now: datetime,
 ) -> None:
-    """Insert what a target is known by from now on."""
+    """Insert what a target is known by from now on, unless it says what the last one did."""
     row = {
         "target": target,
         "cluster": known.cluster and clean_text(known.cluster),
@@ -128,6 +128,14 @@ def identity(
         "accepted_by": accepted_by and clean_text(accepted_by),
         "reason": clean_text(reason),
     }
+    last = journal.connection.execute(
+        select(identities.c.cluster, identities.c.deployments)
+        .where(identities.c.target == target)
+        .order_by(identities.c.seq.desc())
+        .limit(1)
+    ).one_or_none()
+    if last is not None and tuple(last) == (row["cluster"], row["deployments"]) and not accepted_by:
+        return
     seq = journal.append(EntryKind.IDENTITY, None, at=now, body=row)
     journal.flush()
     journal.connection.execute(insert(identities), {**row, "seq": seq, "at": now})

@@ -47,3 +47,43 @@ def merged(known: Identity | None, seen: Identity) -> Identity:
     """What to remember: what is seen, and the name as long as nothing else is told."""
     cluster = seen.cluster or (known.cluster if known else None)
     return Identity(cluster, seen.deployments)
+
+
+class Identities:
+    """What each target was last seen to be, compared with what it is known by.
+
+    A change that was seen stays until a reading shows otherwise: that the deployments cannot be
+    read now is no proof that they are back.
+    """
+
+    def __init__(self) -> None:
+        self._seen: dict[str, Identity] = {}
+        self._change: dict[str, str | None] = {}
+
+    def look(self, target: str, report: Report, known: Identity | None, *, now: datetime) -> None:
+        """Take in a report."""
+        seen = identity_of(report, now)
+        if seen is not None:
+            self._seen[target] = seen
+        latest = self._seen.get(target)
+        if latest is not None:
+            self._change[target] = differs(known, latest) if known else None
+        elif known is not None and known.deployments:
+            self._change[target] = "its deployments were not read yet, so it may be another one"
+
+    def change(self, target: str) -> str | None:
+        """Why the target may be another Restate; None when it is the known one, or new."""
+        return self._change.get(target)
+
+    def news(self, target: str, known: Identity | None) -> Identity | None:
+        """What is to be remembered of a target from now on, if that differs from what is known."""
+        seen = self._seen.get(target)
+        if seen is None or self._change.get(target) is not None:
+            return None
+        latest = merged(known, seen)
+        return None if latest == known else latest
+
+    def forget(self, target: str) -> None:
+        """Drop a target that is no longer configured."""
+        self._seen.pop(target, None)
+        self._change.pop(target, None)

@@ -5,9 +5,10 @@ Most are asked twice: when a policy decides, and again before each write (``stil
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from exporter.model.decision import Verdict
+from exporter.model.duration import format_duration
 from exporter.model.hold import HoldReason
 from exporter.policy.breaker import opened
 from exporter.policy.case import PASSES, Case, held
@@ -15,10 +16,39 @@ from exporter.policy.policy import Policy
 from exporter.policy.windows import is_open, opens_at
 from exporter.policy.world import World
 
+MANUAL_HOLD = timedelta(minutes=10)
+"""After a person's operation, policies leave its target alone for so long."""
+
 
 def paused(case: Case) -> Verdict:
     """A person told policies to rest: everywhere, on this target, or this one."""
     return _paused(case.policy, case.subject.target, case.world, case.now)
+
+
+def manual_hold(case: Case) -> Verdict:
+    """A person is at work on the target: let them finish, and see what it did."""
+    last = case.world.manual
+    until = None if last is None else last.at + MANUAL_HOLD
+    if last is None or until is None or until <= case.now:
+        return PASSES[HoldReason.MANUAL_HOLD]
+    detail = f"{last.actor} ran {last.remedy} on this target {_ago(case.now - last.at)}"
+    return held(HoldReason.MANUAL_HOLD, detail, until)
+
+
+def clock_suspect(case: Case) -> Verdict:
+    """The wall clock was set, so that nobody knows how long ago anything was."""
+    found = case.world.clock
+    if found is None:
+        return PASSES[HoldReason.CLOCK_SUSPECT]
+    return held(HoldReason.CLOCK_SUSPECT, found.sentence, found.until)
+
+
+def identity_changed(case: Case) -> Verdict:
+    """It may be another Restate, or one that was wiped: a person must say that it is right."""
+    if case.world.identity is None:
+        return PASSES[HoldReason.IDENTITY_CHANGED]
+    mend = f"if that is right: restate-medic accept {case.subject.target}"
+    return held(HoldReason.IDENTITY_CHANGED, f"{case.world.identity}; {mend}")
 
 
 def breaker_open(case: Case) -> Verdict:
@@ -87,3 +117,7 @@ def _window(policy: Policy, now: datetime) -> Verdict:
     shown = "; ".join(map(str, policy.windows))
     detail = f"only within {shown}"
     return held(HoldReason.OUTSIDE_WINDOW, detail, opens_at(policy.windows, now))
+
+
+def _ago(passed: timedelta) -> str:
+    return "just now" if passed < timedelta(seconds=1) else f"{format_duration(passed)} ago"

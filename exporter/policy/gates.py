@@ -16,7 +16,14 @@ from exporter.model.hold import HoldReason
 from exporter.model.operation import Budget
 from exporter.policy.case import PASSES, Case, Gate, held
 from exporter.policy.cel import Failed, Unknown
-from exporter.policy.circumstances import breaker_open, outside_window, paused
+from exporter.policy.circumstances import (
+    breaker_open,
+    clock_suspect,
+    identity_changed,
+    manual_hold,
+    outside_window,
+    paused,
+)
 from exporter.policy.limits import exhausted
 from exporter.policy.waiting import ENOUGH_READINGS
 
@@ -163,6 +170,9 @@ GATES: tuple[Gate, ...] = (
     mode_off,
     ledger_unavailable,
     paused,
+    manual_hold,
+    clock_suspect,
+    identity_changed,
     frozen,
     report_stale,
     component_unknown,

@@ -14,6 +14,7 @@ from exporter.model.decision import Decision, Mode, Subject, Waiting
 from exporter.model.operation import Usage
 from exporter.model.orders import Pause
 from exporter.policy.breaker import Failure
+from exporter.policy.clock import Suspicion
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,16 @@ class Refusal:
     reason: str
     detail: str
     until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class LastManual:
+    """The last operation of a person on the target."""
+
+    at: datetime
+    """When it last did something."""
+    actor: str
+    remedy: str
 
 
 class UsageOf(Protocol):
@@ -62,6 +73,11 @@ class World:
     refusals: Mapping[Subject, Refusal] = field(default_factory=dict)
     pauses: tuple[Pause, ...] = ()
     """Those nobody lifted; some may have run out."""
+    manual: LastManual | None = None
+    clock: Suspicion | None = None
+    """The clock was set a short while ago."""
+    identity: str | None = None
+    """Why the target may be another Restate than the known one."""
     failures: Callable[[str, str], tuple[Failure, ...]] = _none
     """What ended badly on a target with a remedy and was not reset; asked as ``usage`` is."""
     failures_of: Callable[[str], tuple[Failure, ...]] = _none

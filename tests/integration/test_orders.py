@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 from lab import RestateServer, ServiceSpec, Worker
-from tests.integration.test_heal import clean_up
+from tests.integration.test_heal import clean_up, re_register
 from tests.medic import PATIENCE_SECONDS, Medic, target_of
 from tests.support import ServerFactory, WorkerFactory
 from tests.toll import TollGate
@@ -95,3 +96,31 @@ def test_a_remedy_that_never_helps_is_stopped_after_exactly_its_number(
         rows = medic.operations()
     assert [row["outcome"] for row in rows] == ["unverified"] * 4
     assert len(restate.deployments()) == 1
+
+
+def test_a_wiped_restate_is_left_alone_until_a_person_accepts_it(
+    fresh_restate: ServerFactory, worker_factory: WorkerFactory, tmp_path: Path
+) -> None:
+    """Every deployment is gone at once: no policy fills what may be the wrong database."""
+    restate, worker = fresh_restate(), worker_factory(GREETER)
+    restate.register(worker.url)
+    target = target_of(restate, service_url=worker.url, expected_services=["Greeter"])
+    medic = Medic(tmp_path, targets=[target], policies=[re_register()])
+    with medic:
+        medic.wait_for(
+            lambda: (medic.sample("ledger_head_sequence") or 0) >= 1, "the target to be known"
+        )
+        restate.stop()
+        shutil.rmtree(restate.base_dir / "lab")
+        restate.start()
+        assert restate.deployments() == []
+        medic.wait_for(lambda: medic.holds("re-register") == {"identity_changed"}, "the hold")
+        (decision,) = medic.decisions()
+        assert "none of the 1 known deployment is registered" in decision["detail"]
+        medic.kill()
+    with medic:
+        medic.wait_for(lambda: medic.holds("re-register") == {"identity_changed"}, "it to be known")
+        assert restate.deployments() == []
+        answer = medic.command("accept", "prod", "--yes", "--reason", "wiped on purpose")
+        assert answer.returncode == 0, answer.stderr
+        medic.wait_for(lambda: "Greeter" in restate.exposed(), "the worker to be registered")

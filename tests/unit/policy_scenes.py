@@ -29,11 +29,12 @@ from exporter.model.views import (
     View,
 )
 from exporter.policy.breaker import Failure
+from exporter.policy.clock import Suspicion
 from exporter.policy.decide import decide
 from exporter.policy.document import read_document
 from exporter.policy.parse import parse
 from exporter.policy.policy import Policy
-from exporter.policy.world import OpenOperation, Refusal, World
+from exporter.policy.world import LastManual, OpenOperation, Refusal, World
 
 NOW = datetime(2026, 11, 2, 3, 0, tzinfo=UTC)
 URL = "http://w1:9080/"
@@ -146,6 +147,9 @@ def world(  # a default for each field, so that a test names only what it is abo
     refusals: Mapping[Subject, Refusal] | None = None,
     failures: Iterable[Failure] = (),
     pauses: tuple[Pause, ...] = (),
+    manual: LastManual | None = None,
+    clock: Suspicion | None = None,
+    identity: str | None = None,
 ) -> World:
     bad = tuple(failures)
 
@@ -163,6 +167,9 @@ def world(  # a default for each field, so that a test names only what it is abo
         waiting=waiting or {},
         refusals=refusals or {},
         pauses=pauses,
+        manual=manual,
+        clock=clock,
+        identity=identity,
         failures=lambda target, _remedy: tuple(f for f in bad if f.target == target),
         failures_of=lambda name: tuple(f for f in bad if f.policy == name),
     )

@@ -23,6 +23,7 @@ from exporter.model.target import Target
 from exporter.policy.policy import Policy
 from exporter.remediate import Remediator
 from exporter.round import Rounds, Watched
+from exporter.surroundings import Surroundings
 from exporter.verification import Verifier
 from exporter.web import ReloadResult, TargetStatus, WebStatus, build_web, follow
 from tests.unit.fakes import Clock, FakeRemedy, FakeTarget
@@ -88,10 +89,14 @@ class Shift:
             now=self.clock.now,
             on_closed=lambda operation, request: self.closed.append((operation, request)),
         )
+        self.surroundings = Surroundings(
+            ledger=self.ledger, remediator=self.remediator, boot=self.clock.monotonic
+        )
         self.rounds = Rounds(
             fleet=self.fleet,
             ledger=self.ledger,
             remediator=self.remediator,
+            surroundings=self.surroundings,
             instruments=self.instruments,
             now=self.clock.now,
             on_decided=self._decided,

@@ -13,8 +13,9 @@ from exporter.model.hold import HoldReason
 from exporter.model.operation import Usage, Window
 from exporter.model.orders import Pause
 from exporter.policy.breaker import Failure
+from exporter.policy.clock import Suspicion
 from exporter.policy.gates import GATES
-from exporter.policy.world import OpenOperation, Refusal
+from exporter.policy.world import LastManual, OpenOperation, Refusal
 from tests.unit.policy_scenes import (
     NOW,
     ONE,
@@ -32,9 +33,6 @@ BROKEN = views(missing=["Counter"])
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 UNBUILT = {
     HoldReason.NOT_OWNER,
-    HoldReason.MANUAL_HOLD,
-    HoldReason.CLOCK_SUSPECT,
-    HoldReason.IDENTITY_CHANGED,
     HoldReason.STORM,
     HoldReason.ALERTS_UNKNOWN,
     HoldReason.ALERT_FIRING,
@@ -209,6 +207,31 @@ def test_paused() -> None:
         longer = (pause, replace(pause, expires_at=None))
         found = decision(policy(), report(BROKEN), world(pauses=longer))
         assert next(v for v in found.verdicts if v.holds).until is None
+
+
+def test_manual_hold() -> None:
+    """Ten minutes after a person's operation, policies may act again."""
+    last = LastManual(NOW - 9 * MINUTE, "mira", "force-redeploy")
+    found = decision(policy(), report(BROKEN), world(manual=last))
+    assert found.reason is HoldReason.MANUAL_HOLD
+    assert found.detail == "mira ran force-redeploy on this target 9m ago"
+    assert next(v for v in found.verdicts if v.holds).until == NOW + MINUTE
+    over = replace(last, at=NOW - 10 * MINUTE)
+    assert decision(policy(), report(BROKEN), world(manual=over)).result is Result.ACT
+
+
+def test_clock_suspect() -> None:
+    """While the clock is suspect, whatever it says now."""
+    suspicion = Suspicion("the clock was set back by 1h", NOW + MINUTE)
+    found = decision(policy(), report(BROKEN), world(clock=suspicion))
+    assert (found.reason, found.detail) == (HoldReason.CLOCK_SUSPECT, suspicion.sentence)
+
+
+def test_identity_changed() -> None:
+    """What may be another Restate is for a person, and it says how."""
+    found = decision(policy(), report(BROKEN), world(identity="the cluster was a and is now b"))
+    assert found.reason is HoldReason.IDENTITY_CHANGED
+    assert found.detail.endswith("restate-medic accept prod")
 
 
 def test_breaker_open() -> None:

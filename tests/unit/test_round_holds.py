@@ -10,8 +10,9 @@ import pytest
 
 from exporter.model.decision import Result
 from exporter.model.hold import HoldReason
+from exporter.model.identity import Identity
 from exporter.model.operation import Outcome, Phase
-from tests.unit.fakes import Clock, by_policy, ledger_at, plan_for
+from tests.unit.fakes import Clock, by_person, by_policy, ledger_at, plan_for
 from tests.unit.policy_scenes import NOW, policy, views
 from tests.unit.shift import Shift
 
@@ -145,6 +146,74 @@ async def test_a_window_that_ends_in_the_middle_stops_the_next_write(shift: Shif
     shift.remedy.pause = late
     await shift.round()
     assert shift.remedy.written == ["one"]
+
+
+async def test_manual_hold(shift: Shift) -> None:
+    """Ten minutes from a person's operation, which the ledger knows, whoever carried it out."""
+    request = by_person()
+    row = await shift.ledger.reserve(
+        request, plan_for(request), owner="cli", lease=LEASE, now=NOW - 20 * MINUTE
+    )
+    now = NOW - 9 * MINUTE
+    await shift.ledger.finish(row.id, Outcome.VERIFIED, owner="cli", now=now)
+    shift.rules = (policy(cooldown="1m"),)
+    await shift.round()
+    await seen_alike(shift, HoldReason.MANUAL_HOLD)
+    shift.clock.advance(60)
+    await shift.round()
+    assert shift.remedy.written == ["register it"]
+
+
+@pytest.mark.parametrize("jump", [3600.0, -3600.0])
+async def test_clock_suspect(shift: Shift, jump: float) -> None:
+    """A clock that is set holds everything for a while, and starts every waiting anew."""
+    shift.rules = (policy(more="for: 2m"),)
+    await shift.round()
+    shift.clock.set(jump)
+    shift.clock.advance(15)
+    await shift.round()
+    await seen_alike(shift, HoldReason.CLOCK_SUSPECT)
+    for _ in range(10):
+        shift.clock.advance(30)
+        await shift.round()
+    assert shift.remedy.written == ["register it"]
+
+
+async def test_a_jump_does_not_cut_the_waiting_short(shift: Shift) -> None:
+    """An hour forward is no hour of being broken."""
+    shift.rules = (policy(more="for: 30m"),)
+    await shift.round()
+    shift.clock.set(3600)
+    await shift.round()
+    shift.clock.advance(400)
+    (found,) = await shift.round()
+    assert found.reason is HoldReason.PENDING
+
+
+async def test_identity_changed(shift: Shift) -> None:
+    """Known from the ledger, so also after a restart, until a person accepts what is there."""
+    await shift.ledger.note_identity("prod", Identity(None, frozenset({"dp_old"})), now=NOW)
+    await shift.round()
+    await seen_alike(shift, HoldReason.IDENTITY_CHANGED)
+    shift.clock.advance(1)
+    await shift.round()
+    await shift.ledger.note_identity(
+        "prod", Identity(None, frozenset({"dp_0"})), now=shift.clock.now(), accepted_by="mira"
+    )
+    await shift.round()
+    assert shift.remedy.written == ["register it"]
+
+
+async def test_what_a_target_is_known_by_is_noted_when_it_changes(shift: Shift) -> None:
+    """A rollout at a time, and nothing while nothing changes."""
+    for _ in range(3):
+        shift.clock.advance(15)
+        await shift.round()
+    kinds = [e.kind for e in await shift.ledger.chain()]
+    assert kinds.count("identity") == 1
+    await shift.ledger.refresh()
+    known = shift.ledger.standing.orders.identities["prod"]
+    assert known == Identity(None, frozenset({"dp_0"}))
 
 
 async def test_nothing_is_wrong(shift: Shift) -> None:

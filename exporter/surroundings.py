@@ -1,0 +1,115 @@
+"""What a round looks at beside the target's own report, and what it remembers of it in between.
+
+Puts together the ``World`` that policies are decided in. What is decided, and done, is others'.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import structlog
+
+from exporter.model.decision import Decision, Mode, Subject, Waiting
+from exporter.model.identity import Identities, Identity
+from exporter.model.operation import Usage
+from exporter.model.report import Report
+from exporter.policy.clock import ClockWatch, Suspicion
+from exporter.policy.world import LastManual, OpenOperation, World, waiting_of
+
+if TYPE_CHECKING:
+    from exporter.ledger.gateway import Ledger
+    from exporter.remediate import Remediator
+
+_log = structlog.get_logger(__name__)
+
+
+def boot_seconds() -> float:
+    """A clock that nobody sets and that goes on while the machine sleeps, where there is one."""
+    boot = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.monotonic() if boot is None else time.clock_gettime(boot)
+
+
+class Surroundings:
+    """The ledger's facts, the clocks, and what each target is known by. Used from one loop."""
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        remediator: Remediator,
+        boot: Callable[[], float] = boot_seconds,
+    ) -> None:
+        self._ledger = ledger
+        self._remediator = remediator
+        self._boot = boot
+        self._clock = ClockWatch()
+        self._suspicion: Suspicion | None = None
+        self._identities = Identities()
+        self._waiting: dict[str, dict[Subject, Waiting]] = {}
+
+    def look(self, report: Report, *, now: datetime) -> None:
+        """Look at the clocks, and at what the target is: once a round, before ``world``."""
+        self._look_at_the_clocks(now)
+        target = report.target
+        self._identities.look(target, report, self._known(target), now=now)
+
+    def world(self, target: str, *, max_mode: Mode, ledger_ok: bool) -> World:
+        """Everything that a gate may ask about a target now."""
+        standing = self._ledger.standing
+        manual = standing.last_manual(target)
+        return World(
+            ledger_ok=ledger_ok,
+            max_mode=max_mode,
+            open_operations=self._open(target),
+            waiting=self._waiting.get(target, {}),
+            refusals=self._remediator.refusals.current(),
+            usage=self._usage,
+            pauses=standing.orders.pauses,
+            manual=None if manual is None else LastManual(manual.at, manual.actor, manual.remedy),
+            clock=self._suspicion,
+            identity=self._identities.change(target),
+            failures=standing.failures,
+            failures_of=standing.failures_of,
+        )
+
+    def decided(self, target: str, decisions: Iterable[Decision]) -> None:
+        """Keep what the target's next round needs of this one."""
+        self._waiting[target] = waiting_of(decisions)
+
+    def news(self, target: str) -> Identity | None:
+        """What the ledger should know a target by from now on, if that is something new."""
+        return self._identities.news(target, self._known(target))
+
+    def forget(self, target: str) -> None:
+        """Drop what is remembered of a target that is no longer configured."""
+        self._waiting.pop(target, None)
+        self._identities.forget(target)
+
+    def _look_at_the_clocks(self, now: datetime) -> None:
+        before = self._clock.jumps
+        self._suspicion = self._clock.look(now, self._boot())
+        if self._suspicion is not None and self._clock.jumps != before:
+            # Nobody knows any more how long a condition has been true.
+            self._waiting.clear()
+            _log.warning("clock.jumped", detail=self._suspicion.sentence)
+
+    def _known(self, target: str) -> Identity | None:
+        return self._ledger.standing.orders.identities.get(target)
+
+    def _open(self, target: str) -> dict[str, OpenOperation]:
+        """The open operation on the target: in the ledger, or still in its preflight here."""
+        found = self._ledger.standing.open_on(target)
+        if found is not None:
+            return {target: OpenOperation(found.id, found.remedy)}
+        running = self._remediator.busy.get(target)
+        return {target: OpenOperation("preflight", running)} if running else {}
+
+    def _usage(
+        self, policy: str, target: str, remedy: str, items: tuple[str, ...], mode: Mode
+    ) -> Usage:
+        return self._ledger.standing.usage(
+            target=target, remedy=remedy, policy=policy, items=items, mode=mode
+        )
