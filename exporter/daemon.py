@@ -254,8 +254,9 @@ class Daemon:
         if backend is None or self._rounds is None:
             return
         due = components if woken else backend.due_now(components)
+        configuration = self.engine.configuration
         watched = Watched(
-            backend, self.engine.policies, self.engine.configuration.settings.max_mode
+            backend, self.engine.policies, configuration.settings.max_mode, configuration.targets
         )
         await self._rounds.run(watched, due)
         self.instruments.operations_in_flight(len(self.engine.ledger.standing.open))

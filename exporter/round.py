@@ -18,6 +18,7 @@ from exporter.model.decision import Decision, Mode, Result, Subject
 from exporter.model.derive import derive
 from exporter.model.errors import LedgerUnavailableError, StoppedError
 from exporter.model.findings import Findings
+from exporter.model.target import Target
 from exporter.policy.circumstances import breaker_is_open, forbidden
 from exporter.policy.decide import decide, first_act, still_wrong, to_request
 from exporter.policy.limits import remaining
@@ -46,6 +47,8 @@ class Watched:
     backend: Backend
     policies: tuple[Policy, ...]
     max_mode: Mode
+    targets: tuple[Target, ...]
+    """Every target that is configured: too much wrong on all of them together is a storm."""
 
 
 class Rounds:
@@ -84,12 +87,14 @@ class Rounds:
         now = self._now()
         report = self._fleet.merge(target, readings, now=now)
         findings = derive(report, target, now=now)
+        self._surroundings.configure(watched.policies, watched.targets)
         self._surroundings.look(report, now=now)
         world = self._surroundings.world(
-            target.name, max_mode=watched.max_mode, ledger_ok=ledger_ok
+            target.name, max_mode=watched.max_mode, ledger_ok=ledger_ok, now=now
         )
         decisions = decide(watched.policies, target, report, findings, world, now=now)
-        self._surroundings.decided(target.name, decisions)
+        self._surroundings.decided(target, decisions, now=now)
+        self._instruments.storms(self._surroundings.storms(now))
         self._on_decided(target.name, decisions, now)
         if ledger_ok:
             self._show_limits(watched, world, now)
@@ -191,8 +196,8 @@ class Rounds:
     async def _still_allowed(self, watched: Watched, policy: Policy) -> None:
         """Ask again, right before a write, what may have changed since the policy decided."""
         await self._ledger.refresh()
-        name = watched.backend.target.name
-        world = self._surroundings.world(name, max_mode=watched.max_mode, ledger_ok=True)
-        verdict = forbidden(policy, name, world, now=self._now())
+        name, now = watched.backend.target.name, self._now()
+        world = self._surroundings.world(name, max_mode=watched.max_mode, ledger_ok=True, now=now)
+        verdict = forbidden(policy, name, world, now=now)
         if verdict is not None:
             raise StoppedError(str(verdict.gate), verdict.detail)

@@ -6,17 +6,20 @@ Puts together the ``World`` that policies are decided in. What is decided, and d
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 import structlog
 
-from exporter.model.decision import Decision, Mode, Subject, Waiting
+from exporter.model.decision import Decision, Mode, Result, Subject, Waiting
 from exporter.model.identity import Identities, Identity
 from exporter.model.operation import Usage
 from exporter.model.report import Report
+from exporter.model.target import Target
 from exporter.policy.clock import ClockWatch, Suspicion
+from exporter.policy.fleet_health import FleetHealth
+from exporter.policy.policy import Policy
 from exporter.policy.world import LastManual, OpenOperation, World, waiting_of
 
 if TYPE_CHECKING:
@@ -48,7 +51,12 @@ class Surroundings:
         self._clock = ClockWatch()
         self._suspicion: Suspicion | None = None
         self._identities = Identities()
+        self._health = FleetHealth()
         self._waiting: dict[str, dict[Subject, Waiting]] = {}
+
+    def configure(self, policies: tuple[Policy, ...], targets: tuple[Target, ...]) -> None:
+        """Take over what is configured now."""
+        self._health.configure(policies, targets)
 
     def look(self, report: Report, *, now: datetime) -> None:
         """Look at the clocks, and at what the target is: once a round, before ``world``."""
@@ -56,7 +64,7 @@ class Surroundings:
         target = report.target
         self._identities.look(target, report, self._known(target), now=now)
 
-    def world(self, target: str, *, max_mode: Mode, ledger_ok: bool) -> World:
+    def world(self, target: str, *, max_mode: Mode, ledger_ok: bool, now: datetime) -> World:
         """Everything that a gate may ask about a target now."""
         standing = self._ledger.standing
         manual = standing.last_manual(target)
@@ -71,13 +79,24 @@ class Surroundings:
             manual=None if manual is None else LastManual(manual.at, manual.actor, manual.remedy),
             clock=self._suspicion,
             identity=self._identities.change(target),
+            others=lambda policy: self._health.others(policy, target, now=now),
             failures=standing.failures,
             failures_of=standing.failures_of,
         )
 
-    def decided(self, target: str, decisions: Iterable[Decision]) -> None:
-        """Keep what the target's next round needs of this one."""
-        self._waiting[target] = waiting_of(decisions)
+    def decided(self, target: Target, decisions: tuple[Decision, ...], *, now: datetime) -> None:
+        """Keep what this target's next round and those of all others need of this one."""
+        self._waiting[target.name] = waiting_of(decisions)
+        affected = (d.subject.policy for d in decisions if d.result is not Result.CLEAR)
+        self._health.note(target, affected, now=now)
+
+    def storms(self, now: datetime) -> dict[str, tuple[int, int]]:
+        """By policy: how many targets are affected, and how many may be."""
+        counts = self._health.counts(now)
+        return {
+            policy.name: (counts[policy.name][0], policy.storm.allowed(counts[policy.name][1]))
+            for policy in self._health.policies
+        }
 
     def news(self, target: str) -> Identity | None:
         """What the ledger should know a target by from now on, if that is something new."""

@@ -290,6 +290,18 @@ PROCESS_FAMILIES: tuple[Family, ...] = (
     ),
     _process_gauge("operations_in_flight", "Operations that are open now.", unit="operations"),
     _process_gauge(
+        "storm_affected",
+        "Targets on which the policy's condition is true, or not known to be false.",
+        "policy",
+        unit="targets",
+    ),
+    _process_gauge(
+        "storm_allowed",
+        "How many targets may be affected before the policy holds on all of them.",
+        "policy",
+        unit="targets",
+    ),
+    _process_gauge(
         "paused",
         "Pauses in force, by what they hold: global (every policy), target or policy.",
         "scope",

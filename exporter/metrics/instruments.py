@@ -57,6 +57,7 @@ class Instruments:
         self._exposition = exposition
         self._max_series = max_series
         self._targets: dict[str, TargetMetrics] = {}
+        self._storms: frozenset[str] = frozenset()
         make = _Maker(registry)
         make.gauge("build_info").labels(version, revision).set(1)
         self._probe_duration = make.histogram("probe_duration_seconds")
@@ -65,6 +66,8 @@ class Instruments:
         self._operation_duration = make.histogram("operation_duration_seconds")
         self._heal_duration = make.histogram("heal_duration_seconds")
         self._in_flight = make.gauge("operations_in_flight")
+        self._storm_affected = make.gauge("storm_affected")
+        self._storm_allowed = make.gauge("storm_allowed")
         self._paused = make.gauge("paused")
         self._pause_expiry = make.gauge("pause_expiry_timestamp_seconds")
         self.pauses(())
@@ -194,6 +197,16 @@ class Instruments:
         if operation.target in self._targets:
             self._targets[operation.target].operated(operation)
             self._render(operation.target, now)
+
+    def storms(self, counts: Mapping[str, tuple[int, int]]) -> None:
+        """Say, by policy, how many targets are affected and how many may be."""
+        if counts.keys() != self._storms:
+            self._storm_affected.clear()
+            self._storm_allowed.clear()
+            self._storms = frozenset(counts)
+        for policy, (affected, allowed) in counts.items():
+            self._storm_affected.labels(policy).set(affected)
+            self._storm_allowed.labels(policy).set(allowed)
 
     def pauses(self, in_force: Iterable[Pause]) -> None:
         """Say which pauses are in force, replacing what was said."""

@@ -39,6 +39,8 @@ class Case:
     """None while the ledger cannot be read."""
     fits: bool
     """Whether one more operation fits into the whole budget, so that no part of it holds."""
+    affected_items: int
+    """Items of the policy on this target that are not known to be well; 1 without items."""
     report: Report
     findings: Findings
     world: World

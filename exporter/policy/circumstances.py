@@ -60,6 +60,13 @@ def breaker_open(case: Case) -> Verdict:
     return _breaker(case.policy, case.subject.target, case.world, case.now)
 
 
+def storm(case: Case) -> Verdict:
+    """Too many targets, or items of this one, are affected at once."""
+    others = case.world.others(case.policy.name)
+    found = case.policy.storm.holds(others, case.affected_items)
+    return PASSES[HoldReason.STORM] if found is None else held(HoldReason.STORM, found)
+
+
 def outside_window(case: Case) -> Verdict:
     """It is not the time of day, or the day, at which the policy may act."""
     return _window(case.policy, case.now)

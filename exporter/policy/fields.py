@@ -73,6 +73,7 @@ def _worker_url(value: str) -> str:
     return normalise_url(value)
 
 
+_SHARE = re.compile(r"[0-9]{1,3}(\.[0-9]{1,3})?%")
 _ANCHORED = f"^({_CLOCK.pattern})$"
 
 
@@ -87,6 +88,12 @@ def _clock_time(value: object) -> str:
 
 def _end_time(value: object) -> str:
     return MIDNIGHT if value == MIDNIGHT else _clock_time(value)
+
+
+def _share(value: object) -> str:
+    if isinstance(value, str) and _SHARE.fullmatch(value) and float(value[:-1]) <= 100:  # noqa: PLR2004 - percent
+        return value
+    raise ValueError(f"{value!r} is not a share; write 0% to 100%, such as 40%")
 
 
 def _zone(value: str) -> str:
@@ -138,3 +145,10 @@ EndTime = Annotated[
 
 Zone = Annotated[str, AfterValidator(_zone)]
 """The name of an IANA time zone."""
+
+Share = Annotated[
+    str,
+    BeforeValidator(_share),
+    WithJsonSchema({"type": "string", "pattern": f"^{_SHARE.pattern}$", "examples": ["40%"]}),
+]
+"""A part of a whole: ``40%``."""

@@ -23,6 +23,7 @@ from exporter.policy.circumstances import (
     manual_hold,
     outside_window,
     paused,
+    storm,
 )
 from exporter.policy.limits import exhausted
 from exporter.policy.waiting import ENOUGH_READINGS
@@ -180,6 +181,7 @@ GATES: tuple[Gate, ...] = (
     pending,
     in_flight,
     breaker_open,
+    storm,
     outside_window,
     cooldown,
     _limit(HoldReason.LIMIT_ITEM),

@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import time, timedelta
+from fractions import Fraction
 from types import MappingProxyType
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -28,7 +29,14 @@ from exporter.policy.complaints import spell, where
 from exporter.policy.document import Document, Mark, Path, Problem
 from exporter.policy.fields import MIDNIGHT
 from exporter.policy.policy import Policy, Selector, Verify
-from exporter.policy.schema import BreakerModel, PolicyFileModel, PolicyModel, WindowModel
+from exporter.policy.schema import (
+    BreakerModel,
+    PolicyFileModel,
+    PolicyModel,
+    StormModel,
+    WindowModel,
+)
+from exporter.policy.storm import Storm
 from exporter.policy.windows import DAYS, DayWindow
 from exporter.policy.words import did_you_mean, listing
 
@@ -188,6 +196,7 @@ class _Parser:
             arguments=MappingProxyType(arguments),
             budget=Budget(model.cooldown, windows + self._limits),
             verify=Verify(model.verify.within, model.verify.healthy_for),
+            storm=_storm(model.storm),
             breaker=_breaker(model.breaker),
             windows=tuple(_window(w) for w in model.windows or ()),
             revision=revision(model, arguments),
@@ -214,6 +223,11 @@ class _Parser:
 
     def _add_key(self, path: Path, message: str) -> None:
         self._add(self._document.key_mark(path), path, message)
+
+
+def _storm(model: StormModel) -> Storm:
+    share = Fraction(model.max_unhealthy.removesuffix("%")) / 100
+    return Storm(share, model.at_least, model.at_most, model.max_items)
 
 
 def _breaker(model: BreakerModel) -> Breaker:

@@ -13,6 +13,7 @@ from exporter.model.operation import Budget, PolicyRef
 from exporter.model.target import Target
 from exporter.policy.breaker import Breaker
 from exporter.policy.cel import Condition
+from exporter.policy.storm import Storm
 from exporter.policy.windows import DayWindow
 
 
@@ -55,6 +56,7 @@ class Policy:
     for_each: str | None = None
     for_: timedelta = timedelta(0)
     verify: Verify = Verify()
+    storm: Storm = field(default_factory=Storm)
     breaker: Breaker = field(default_factory=Breaker)
     windows: tuple[DayWindow, ...] = ()
     """It acts only within one of these; none: always."""

@@ -19,13 +19,14 @@ from exporter.policy.fields import (
     EndTime,
     ManualReset,
     Period,
+    Share,
     Strict,
     Zone,
 )
 from exporter.policy.windows import DAYS
 from exporter.policy.words import did_you_mean, listing
 
-UNBUILT_KEYS = frozenset({"storm", "block_on_alerts", "notify"})
+UNBUILT_KEYS = frozenset({"block_on_alerts", "notify"})
 """Keys of a policy that are designed, but refused until they are built."""
 
 _Text = Annotated[str, StringConstraints(min_length=1, max_length=253)]
@@ -73,6 +74,29 @@ class VerifyModel(Strict):
     def _fits(self) -> Self:
         if self.healthy_for >= self.within:
             raise ValueError("healthy_for does not fit into within; write a longer within")
+        return self
+
+
+class StormModel(Strict):
+    """When too much is wrong at once for a remedy on one target."""
+
+    max_unhealthy: Share = Field(
+        default="40%", description="Of the policy's targets, this share may be affected."
+    )
+    at_least: int = Field(
+        default=1, ge=0, le=1_000_000, description="So many may be, however small the share is."
+    )
+    at_most: int = Field(
+        default=20, ge=0, le=1_000_000, description="And never more, however many targets."
+    )
+    max_items: int = Field(
+        default=20, ge=1, le=1_000_000, description="Affected items of one target, with for_each."
+    )
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.at_least > self.at_most:
+            raise ValueError("at_least is more than at_most; write a larger at_most")
         return self
 
 
@@ -161,6 +185,7 @@ class PolicyModel(Strict):
     cooldown: Duration = Field(description="Between two operations of the remedy on a target.")
     limits: list[LimitModel] = Field(min_length=1, description="All of them must have room.")
     verify: VerifyModel = Field(default_factory=VerifyModel)
+    storm: StormModel = Field(default_factory=StormModel)
     breaker: BreakerModel = Field(default_factory=BreakerModel)
     windows: list[WindowModel] | None = Field(
         default=None, min_length=1, description="Act only within one of these. Absent: always."
@@ -185,6 +210,7 @@ EXAMPLES: Mapping[str, str] = MappingProxyType(
         "max": "max: 3",
         "per": "per: 24h",
         "failed": "failed: 2",
+        "max_unhealthy": "max_unhealthy: 40%",
         "reset": "reset: manual",
         "windows": "windows: and a list of days, start, end and timezone",
         "days": "days: [mon, tue]",
@@ -206,6 +232,7 @@ def keys_at(path: tuple[str | int, ...]) -> tuple[str, ...]:
         ("policies", "verify"): VerifyModel,
         ("policies", "windows"): WindowModel,
         ("policies", "breaker"): BreakerModel,
+        ("policies", "storm"): StormModel,
         ("policies", "targets"): TargetsModel,
     }
     model = models.get(shape)

@@ -15,6 +15,7 @@ from exporter.model.operation import Usage
 from exporter.model.orders import Pause
 from exporter.policy.breaker import Failure
 from exporter.policy.clock import Suspicion
+from exporter.policy.storm import Others
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,10 @@ class UsageOf(Protocol):
         """Return what a policy's budget has spent, counting only operations of the same mode."""
 
 
+def _nobody(_policy: str) -> Others:
+    return Others()
+
+
 def _none(*_: str) -> tuple[Failure, ...]:
     return ()
 
@@ -78,6 +83,8 @@ class World:
     """The clock was set a short while ago."""
     identity: str | None = None
     """Why the target may be another Restate than the known one."""
+    others: Callable[[str], Others] = _nobody
+    """By policy: how the targets beside this one are."""
     failures: Callable[[str, str], tuple[Failure, ...]] = _none
     """What ended badly on a target with a remedy and was not reset; asked as ``usage`` is."""
     failures_of: Callable[[str], tuple[Failure, ...]] = _none

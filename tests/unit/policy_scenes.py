@@ -34,6 +34,7 @@ from exporter.policy.decide import decide
 from exporter.policy.document import read_document
 from exporter.policy.parse import parse
 from exporter.policy.policy import Policy
+from exporter.policy.storm import Others
 from exporter.policy.world import LastManual, OpenOperation, Refusal, World
 
 NOW = datetime(2026, 11, 2, 3, 0, tzinfo=UTC)
@@ -150,6 +151,7 @@ def world(  # a default for each field, so that a test names only what it is abo
     manual: LastManual | None = None,
     clock: Suspicion | None = None,
     identity: str | None = None,
+    others: Others | None = None,
 ) -> World:
     bad = tuple(failures)
 
@@ -170,6 +172,7 @@ def world(  # a default for each field, so that a test names only what it is abo
         manual=manual,
         clock=clock,
         identity=identity,
+        others=lambda _policy: others or Others(),
         failures=lambda target, _remedy: tuple(f for f in bad if f.target == target),
         failures_of=lambda name: tuple(f for f in bad if f.policy == name),
     )

@@ -117,7 +117,7 @@ class Shift:
     ) -> tuple[Decision, ...]:
         """One round of a target (the first by default); waits for what it started."""
         name = name or self.targets[0].name
-        watched = Watched(self.parts[name].backend, self.rules, self.max_mode)
+        watched = Watched(self.parts[name].backend, self.rules, self.max_mode, self.targets)
         with structlog.testing.capture_logs() as logs:
             await self.rounds.run(watched, [c for c in due if c in ONE.intervals])
             if settle:

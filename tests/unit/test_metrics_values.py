@@ -379,6 +379,7 @@ def test_every_family_of_the_catalogue_can_be_produced() -> None:
     lab.instruments.observe_probe("local", failing)
     lab.instruments.limits_left("local", {("p", "target"): 2})
     lab.instruments.breakers("local", {"p": True})
+    lab.instruments.storms({"p": (1, 2)})
     lab.instruments.pauses([Pause(1, "global", "", "mira", "x", START, START)])
     lab.instruments.operation_finished(operation(Outcome.VERIFIED), now=START)
     lab.instruments.decision_changed("p", Result.CLEAR)

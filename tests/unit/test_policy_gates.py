@@ -15,6 +15,7 @@ from exporter.model.orders import Pause
 from exporter.policy.breaker import Failure
 from exporter.policy.clock import Suspicion
 from exporter.policy.gates import GATES
+from exporter.policy.storm import Others
 from exporter.policy.world import LastManual, OpenOperation, Refusal
 from tests.unit.policy_scenes import (
     NOW,
@@ -33,7 +34,6 @@ BROKEN = views(missing=["Counter"])
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 UNBUILT = {
     HoldReason.NOT_OWNER,
-    HoldReason.STORM,
     HoldReason.ALERTS_UNKNOWN,
     HoldReason.ALERT_FIRING,
     HoldReason.SILENCED,
@@ -246,6 +246,36 @@ def test_breaker_open() -> None:
     assert decision(policy(), report(BROKEN), world(failures=elsewhere)).result is Result.ACT
     blind = decision(policy(), report(BROKEN), world(ledger_ok=False))
     assert HoldReason.BREAKER_OPEN in {v.gate for v in blind.verdicts if v.holds}
+
+
+@pytest.mark.parametrize(
+    ("others", "said"),
+    [
+        (Others(1), None),
+        (Others(2, 1), "2 of 2 targets are affected, more than 1"),
+        (Others(5, 1), None),
+        (Others(5, 2), "3 of 5 targets are affected, more than 2"),
+        (Others(1000, 19), None),
+        (Others(1000, 20), "21 of 1000 targets are affected, more than 20"),
+        (Others(5, 0, ("lab", "staging")), "no word yet from lab and staging"),
+    ],
+)
+def test_storm(others: Others, said: str | None) -> None:
+    """Too many targets of the policy affected, or some that nobody has heard of."""
+    found = decision(policy(), report(BROKEN), world(others=others))
+    assert (found.reason is HoldReason.STORM) is (said is not None)
+    assert (said or "") in found.detail
+
+
+def test_too_many_items_of_one_target_are_a_storm() -> None:
+    """Those that are unknown count; those that are well do not."""
+    rule = policy("size(item.missing) > 0", more="storm: {max_items: 1}", for_each="workers")
+    one = report(views(TWO, missing=["Counter"]), target=TWO)
+    assert decisions(rule, one, target=TWO)[0].result is Result.ACT
+    both = report(views(TWO, missing=["Counter", "Mailer"]), target=TWO)
+    found = decisions(rule, both, target=TWO)
+    assert {one.reason for one in found} == {HoldReason.STORM}
+    assert found[0].detail == "2 items are affected on this target, more than 1"
 
 
 def test_outside_window() -> None:

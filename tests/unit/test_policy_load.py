@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import time, timedelta
+from fractions import Fraction
 from pathlib import Path
 from textwrap import dedent
 from zoneinfo import ZoneInfo
@@ -20,6 +21,7 @@ from exporter.policy.breaker import Breaker
 from exporter.policy.check import check
 from exporter.policy.load import check_against, load_policies, read_policies
 from exporter.policy.policy import Selector, Verify
+from exporter.policy.storm import Storm
 from exporter.policy.windows import DayWindow
 from tests.unit.policy_scenes import ONE, TWO, policies, policy
 
@@ -60,6 +62,7 @@ def test_a_policy_is_what_the_file_says() -> None:
             cooldown: 15m
             limits: [{scope: item, max: 0, per: forever}, {scope: policy, max: 10, per: 1h}]
             verify: {within: 20m, healthy_for: 1m}
+            storm: {max_unhealthy: 12.5%, at_least: 2, at_most: 3, max_items: 4}
             breaker: {failed: 3, per: 1h, reset: 30m}
             windows: [{days: [sat, sun], start: 22:00, end: "24:00", timezone: Europe/Berlin}]
     """)
@@ -71,6 +74,7 @@ def test_a_policy_is_what_the_file_says() -> None:
     windows = (Window("item", 0, None), Window("policy", 10, timedelta(hours=1)))
     assert rule.budget == Budget(timedelta(minutes=15), windows)
     assert rule.verify == Verify(timedelta(minutes=20), timedelta(minutes=1))
+    assert rule.storm == Storm(Fraction(1, 8), 2, 3, 4)
     assert rule.breaker == Breaker(3, timedelta(hours=1), timedelta(minutes=30))
     (window,) = rule.windows
     assert window == DayWindow(frozenset({5, 6}), time(22), None, ZoneInfo("Europe/Berlin"))
@@ -83,6 +87,7 @@ def test_what_is_left_out_has_its_default() -> None:
     (rule,) = policies(GOOD)
     assert (rule.mode, rule.for_, rule.verify) == (Mode.OBSERVE, timedelta(0), Verify())
     assert rule.arguments == {"stable_for": timedelta(seconds=30)}
+    assert rule.storm == Storm(Fraction(2, 5), 1, 20, 20)
     assert (rule.windows, rule.breaker) == ((), Breaker(2, timedelta(hours=24), None))
 
 
@@ -119,7 +124,11 @@ CASES = {
     "approve": ("name: good", "name: good\n    mode: approve", "3:11", "not built yet"),
     "empty": ("name: good", "name: good\n    targets:", "3:5", "targets: is empty"),
     "selects": ("name: good", "name: good\n    targets: {}", "3:14", "write names or labels"),
-    "storm": ("name: good", "name: good\n    storm: {}", "3:5", "'storm' is not built yet"),
+    "storm": ("name: good", "name: good\n    storm: 40%", "3:12", "must be a mapping"),
+    "share": ("name: good", "name: good\n    storm: {max_unhealthy: 40}", "3:28", "such as 40%"),
+    "part": ("name: good", "name: good\n    storm: {max_unhealthy: 101%}", "3:28", "to 100%"),
+    "order": ("name: good", "name: good\n    storm: {at_least: 21}", "3:12", "larger at_most"),
+    "storm items": ("name: good", "name: good\n    storm: {max_items: 0}", "3:24", "1 or more"),
     "breaker": ("name: good", "name: good\n    breaker: 1", "3:14", "must be a mapping"),
     "failed": ("name: good", "name: good\n    breaker: {failed: 0}", "3:23", "write 1 or more"),
     "reset": ("name: good", "name: good\n    breaker: {reset: never}", "3:22", "or manual"),

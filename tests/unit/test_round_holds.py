@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from exporter.ledger.gateway import Ledger
 from exporter.model.decision import Result
 from exporter.model.hold import HoldReason
 from exporter.model.identity import Identity
 from exporter.model.operation import Outcome, Phase
 from tests.unit.fakes import Clock, by_person, by_policy, ledger_at, plan_for
-from tests.unit.policy_scenes import NOW, policy, views
+from tests.unit.policy_scenes import NOW, ONE, policy, views
 from tests.unit.shift import Shift
 
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
@@ -214,6 +216,63 @@ async def test_what_a_target_is_known_by_is_noted_when_it_changes(shift: Shift) 
     await shift.ledger.refresh()
     known = shift.ledger.standing.orders.identities["prod"]
     assert known == Identity(None, frozenset({"dp_0"}))
+
+
+async def fleet(folder: Path, count: int, rounds: Collection[int]) -> Shift:
+    """Targets that are all broken, of which some had their first round."""
+    targets = tuple(replace(ONE, name=f"t{n}") for n in range(count))
+    ledger = await Ledger.open(f"sqlite:///{folder}/medic.db")
+    shift = Shift(ledger, (policy(more="for: 1h"),), targets)
+    for number in rounds:
+        await shift.round(f"t{number}")
+    return shift
+
+
+async def test_storm(tmp_path: Path) -> None:
+    """Pending and held ones count too: three of five are more than two."""
+    shift = await fleet(tmp_path, 5, range(5))
+    shift.parts["t3"].shown = shift.parts["t4"].shown = dict(views())
+    shift.rules = (policy(),)
+    await shift.round("t3")
+    await shift.round("t4")
+    await shift.round("t0")
+    await seen_alike(shift, HoldReason.STORM)
+    assert shift.sample("storm_affected", policy="p") == 3
+    assert shift.sample("storm_allowed", policy="p") == 2
+    shift.parts["t1"].shown = dict(views())
+    await shift.round("t1")
+    await shift.round("t0")
+    assert shift.remedy.written == ["register it"]
+    await shift.ledger.close()
+
+
+async def test_a_target_that_has_never_reported_is_a_storm(tmp_path: Path) -> None:
+    """Right after a start nobody knows how many are affected."""
+    shift = await fleet(tmp_path, 10, range(9))
+    shift.rules = (policy(),)
+    for number in range(1, 9):
+        shift.parts[f"t{number}"].shown = dict(views())
+        await shift.round(f"t{number}")
+    (found,) = await shift.round("t0")
+    await seen_alike(shift, HoldReason.STORM)
+    assert "no word yet from t9" in found.detail
+    shift.parts["t9"].shown = dict(views())
+    await shift.round("t9")
+    await shift.round("t0")
+    assert shift.remedy.written == ["register it"]
+    await shift.ledger.close()
+
+
+async def test_a_target_that_was_not_looked_at_for_long_is_affected(tmp_path: Path) -> None:
+    """Its last word was that all is well; that is long ago."""
+    shift = await fleet(tmp_path, 2, range(2))
+    shift.rules = (policy(),)
+    shift.parts["t1"].shown = dict(views())
+    await shift.round("t1")
+    shift.clock.advance(61)
+    await shift.round("t0")
+    await seen_alike(shift, HoldReason.STORM)
+    await shift.ledger.close()
 
 
 async def test_nothing_is_wrong(shift: Shift) -> None:
