@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Callable, Coroutine
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from datetime import datetime
 from typing import Any
 
@@ -20,6 +20,7 @@ from exporter.model.component import Component
 from exporter.model.decision import Decision, Subject
 from exporter.model.errors import ConfigurationError, MedicError
 from exporter.model.operation import Operation, Outcome, Request
+from exporter.model.target import Target
 from exporter.round import Rounds, Watched
 from exporter.scheduler import Schedule
 from exporter.settings.load import Configuration
@@ -37,6 +38,9 @@ from exporter.web.status import (
 _SWEEP_SECONDS = 1.0
 _LOOK_FOR_CHANGES_SECONDS = 10.0
 _LEFT_BEHIND_SECONDS = 10.0
+_KEEPINGS = 4
+"""How often the lease on the targets is renewed within its length."""
+_PATIENCE_SECONDS = 0.5
 _log = structlog.get_logger(__name__)
 
 
@@ -70,7 +74,7 @@ async def run_daemon(configure: Callable[[], Configuration]) -> int:
         await web.start()
         stack.push_async_callback(web.stop)
         _log.info("web.listening", url=web.url)
-        daemon.start()
+        await daemon.start()
         stopped = asyncio.ensure_future(daemon.stopped.wait())
         stack.callback(stopped.cancel)
         await asyncio.wait(
@@ -103,6 +107,8 @@ class Daemon:
         self._chores: list[asyncio.Task[None]] = []
         self._reloading = asyncio.Lock()
         self._fingerprint = ""
+        self._kept = asyncio.Event()
+        self._targets: tuple[Target, ...] = ()
 
     @property
     def engine(self) -> Engine:
@@ -119,7 +125,9 @@ class Daemon:
             fleet=engine.fleet,
             ledger=engine.ledger,
             remediator=engine.remediator,
-            surroundings=Surroundings(ledger=engine.ledger, remediator=engine.remediator),
+            surroundings=Surroundings(
+                ledger=engine.ledger, remediator=engine.remediator, ownership=engine.ownership
+            ),
             instruments=self.instruments,
             now=engine.now,
             on_decided=self._decided,
@@ -135,11 +143,15 @@ class Daemon:
             loop.add_signal_handler(number, self.stopped.set)
         loop.add_signal_handler(signal.SIGHUP, self._reload_soon)
 
-    def start(self) -> None:
-        """Start the schedule and the chores."""
+    async def start(self) -> None:
+        """Start the schedule and the chores, once it is known who acts, if that is quick."""
+        keeping = asyncio.ensure_future(self._every(self._keeping_seconds, self._keep))
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._kept.wait(), _PATIENCE_SECONDS)
         self._schedule.start()
         self._schedule.set_targets(self.engine.configuration.targets)
         self._chores = [
+            keeping,
             asyncio.ensure_future(self._every(_SWEEP_SECONDS, self._sweep)),
             asyncio.ensure_future(self._every(_LEFT_BEHIND_SECONDS, self._left_behind)),
             asyncio.ensure_future(
@@ -161,6 +173,7 @@ class Daemon:
             chore.cancel()
         await asyncio.gather(*self._chores, return_exceptions=True)
         await self._schedule.stop()
+        await self.engine.ownership.release()
 
     def wake(self, target: str, components: frozenset[Component]) -> None:
         """Read these components of a target as soon as possible."""
@@ -224,7 +237,8 @@ class Daemon:
     def _show_configuration(self) -> None:
         most = self.engine.configuration.settings.max_mode
         modes = {p.name: min(p.mode, most, key=lambda m: m.rank) for p in self.engine.policies}
-        self.instruments.configure(self.engine.configuration.targets, modes, now=self.engine.now())
+        self._targets = self.engine.configuration.targets
+        self.instruments.configure(self._targets, modes, now=self.engine.now())
 
     def _tell_what_needs_a_restart(self, new: Configuration) -> None:
         old = self.engine.configuration
@@ -256,7 +270,7 @@ class Daemon:
         due = components if woken else backend.due_now(components)
         configuration = self.engine.configuration
         watched = Watched(
-            backend, self.engine.policies, configuration.settings.max_mode, configuration.targets
+            backend, self.engine.policies, configuration.settings.max_mode, self._targets
         )
         await self._rounds.run(watched, due)
         self.instruments.operations_in_flight(len(self.engine.ledger.standing.open))
@@ -275,7 +289,19 @@ class Daemon:
         pauses = self.engine.ledger.standing.orders.pauses
         self.instruments.pauses(pause for pause in pauses if pause.in_force(now))
 
+    @property
+    def _keeping_seconds(self) -> float:
+        return self.engine.configuration.settings.lease.total_seconds() / _KEEPINGS
+
+    async def _keep(self) -> None:
+        try:
+            await self.engine.ownership.keep()
+        finally:
+            self._kept.set()
+
     async def _left_behind(self) -> None:
+        if not self.engine.ownership.owned:
+            return
         await look_after(self.engine, self.operation_closed)
 
     async def _every(self, seconds: float, chore: Callable[[], Coroutine[Any, Any, None]]) -> None:

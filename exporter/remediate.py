@@ -26,7 +26,7 @@ from exporter.model.errors import (
     RefusedError,
     StoppedError,
 )
-from exporter.model.operation import ActResult, Operation, Outcome, Phase, Plan, Request
+from exporter.model.operation import ActResult, Fence, Operation, Outcome, Phase, Plan, Request
 from exporter.refusals import Refusals
 from exporter.verification import Verification, Verifier
 
@@ -68,6 +68,7 @@ class Remediator:
         lease: timedelta,
         now: Callable[[], datetime],
         on_closed: OnClosed = lambda _operation, _request: None,
+        fence: Callable[[], Fence | None] = lambda: None,
     ) -> None:
         self._ledger = ledger
         self._fleet = fleet
@@ -76,6 +77,7 @@ class Remediator:
         self._lease = lease
         self._now = now
         self._on_closed = on_closed
+        self._fence = fence
         self._tasks: dict[asyncio.Task[None], str] = {}
         self.busy: dict[str, str] = {}
         """By target, the remedy that runs in this process now, preflight included."""
@@ -133,7 +135,12 @@ class Remediator:
             if request.mode is not Mode.ENFORCE:
                 return await self._ledger.rehearse(request, plan, now=self._now())
             operation = await self._ledger.reserve(
-                request, plan, owner=self._owner, lease=self._lease, now=self._now()
+                request,
+                plan,
+                owner=self._owner,
+                lease=self._lease,
+                now=self._now(),
+                fence=self._fence(),
             )
         except LedgerUnavailableError:
             raise

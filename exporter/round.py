@@ -96,11 +96,12 @@ class Rounds:
         self._surroundings.decided(target, decisions, now=now)
         self._instruments.storms(self._surroundings.storms(now))
         self._on_decided(target.name, decisions, now)
+        self._instruments.target_owned(target.name, owned=world.owned)
         if ledger_ok:
             self._show_limits(watched, world, now)
         self._instruments.round_ended(report, findings, decisions, readings, now=now)
         self._tell_changes(target.name, decisions)
-        if ledger_ok:
+        if ledger_ok and world.owned:
             await self._record(target.name, decisions, now)
         self._submit(watched, findings, decisions)
 

@@ -5,7 +5,6 @@ Puts together the ``World`` that policies are decided in. What is decided, and d
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -17,6 +16,7 @@ from exporter.model.identity import Identities, Identity
 from exporter.model.operation import Usage
 from exporter.model.report import Report
 from exporter.model.target import Target
+from exporter.ownership import boot_seconds
 from exporter.policy.clock import ClockWatch, Suspicion
 from exporter.policy.fleet_health import FleetHealth
 from exporter.policy.policy import Policy
@@ -24,15 +24,10 @@ from exporter.policy.world import LastManual, OpenOperation, World, waiting_of
 
 if TYPE_CHECKING:
     from exporter.ledger.gateway import Ledger
+    from exporter.ownership import Ownership
     from exporter.remediate import Remediator
 
 _log = structlog.get_logger(__name__)
-
-
-def boot_seconds() -> float:
-    """A clock that nobody sets and that goes on while the machine sleeps, where there is one."""
-    boot = getattr(time, "CLOCK_BOOTTIME", None)
-    return time.monotonic() if boot is None else time.clock_gettime(boot)
 
 
 class Surroundings:
@@ -43,16 +38,23 @@ class Surroundings:
         *,
         ledger: Ledger,
         remediator: Remediator,
+        ownership: Ownership,
         boot: Callable[[], float] = boot_seconds,
     ) -> None:
         self._ledger = ledger
         self._remediator = remediator
+        self._ownership = ownership
         self._boot = boot
         self._clock = ClockWatch()
         self._suspicion: Suspicion | None = None
         self._identities = Identities()
         self._health = FleetHealth()
         self._waiting: dict[str, dict[Subject, Waiting]] = {}
+
+    @property
+    def owned(self) -> bool:
+        """Whether this process acts, or stands by."""
+        return self._ownership.owned
 
     def configure(self, policies: tuple[Policy, ...], targets: tuple[Target, ...]) -> None:
         """Take over what is configured now."""
@@ -75,6 +77,8 @@ class Surroundings:
             waiting=self._waiting.get(target, {}),
             refusals=self._remediator.refusals.current(),
             usage=self._usage,
+            owned=self._ownership.owned,
+            holder=self._ownership.holder,
             pauses=standing.orders.pauses,
             manual=None if manual is None else LastManual(manual.at, manual.actor, manual.remedy),
             clock=self._suspicion,

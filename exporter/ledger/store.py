@@ -12,9 +12,10 @@ from typing import Any
 
 from sqlalchemy import Engine, update
 
-from exporter.ledger import leases, opening, progress
+from exporter.ledger import leases, opening, ownership, progress
 from exporter.ledger.decided import Decided
 from exporter.ledger.journal import writing
+from exporter.ledger.ownership import ShardLease
 from exporter.ledger.people import People
 from exporter.ledger.rows import operation_of
 from exporter.ledger.tables import head
@@ -22,6 +23,7 @@ from exporter.model.decision import Decision, Mode
 from exporter.model.errors import LeaseLostError
 from exporter.model.operation import (
     ActResult,
+    Fence,
     ItemOutcome,
     Operation,
     Outcome,
@@ -39,17 +41,27 @@ class Store(People):
         self._decided = Decided(engine)
 
     def reserve(
-        self, request: Request, plan: Plan, *, owner: str, lease: timedelta, now: datetime
+        self,
+        request: Request,
+        plan: Plan,
+        *,
+        owner: str,
+        lease: timedelta,
+        now: datetime,
+        fence: Fence | None = None,
     ) -> Operation:
         """Open an operation: the row, the lock and the budget at once, or none of them.
 
-        InFlightError or LimitReachedError when it may not be. Even then, an operation of a silent
-        owner on this target has been closed as interrupted.
+        With a ``fence`` a policy's operation begins only while its shard is in those hands
+        (StoppedError). InFlightError or LimitReachedError when it may not be. Even then, an
+        operation of a silent owner on this target has been closed as interrupted.
         """
         if request.mode not in {Mode.ENFORCE, Mode.APPROVE}:
             msg = f"mode {request.mode} writes nothing: rehearse it"
             raise ValueError(msg)
         with writing(self._engine) as journal:
+            if fence is not None and not request.by_person:
+                ownership.check(journal, fence)
             leases.sweep(journal, now=now, target=request.target)
             refusal = opening.refusal(journal, request, plan, now=now)
             if refusal is None:
@@ -166,6 +178,16 @@ class Store(People):
         """Give this owner every operation that has acted and whose lease is over, to verify it."""
         with writing(self._engine) as journal:
             return leases.take_over(journal, owner=owner, lease=lease, now=now)
+
+    def acquire(self, shard: str, *, holder: str, length: timedelta) -> ShardLease:
+        """Take or keep a shard of the targets; returns whoever's lease it is then."""
+        with writing(self._engine) as journal:
+            return ownership.acquire(journal, shard, holder=holder, length=length)
+
+    def release(self, shard: str, *, holder: str) -> None:
+        """End the holder's lease on a shard."""
+        with writing(self._engine) as journal:
+            ownership.release(journal, shard, holder=holder)
 
     def note_changes(self, decisions: Iterable[Decision], now: datetime) -> tuple[Decision, ...]:
         """Record the decisions whose result or reason changed, and return them."""

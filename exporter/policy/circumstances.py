@@ -20,6 +20,11 @@ MANUAL_HOLD = timedelta(minutes=10)
 """After a person's operation, policies leave its target alone for so long."""
 
 
+def not_owner(case: Case) -> Verdict:
+    """Another process on the same ledger acts for the target."""
+    return _owner(case.world)
+
+
 def paused(case: Case) -> Verdict:
     """A person told policies to rest: everywhere, on this target, or this one."""
     return _paused(case.policy, case.subject.target, case.world, case.now)
@@ -75,11 +80,19 @@ def outside_window(case: Case) -> Verdict:
 def forbidden(policy: Policy, target: str, world: World, *, now: datetime) -> Verdict | None:
     """Why a policy's operation that is under way may not write any more; None: it may."""
     verdicts = (
+        _owner(world),
         _paused(policy, target, world, now),
         _breaker(policy, target, world, now),
         _window(policy, now),
     )
     return next((v for v in verdicts if v.holds), None)
+
+
+def _owner(world: World) -> Verdict:
+    if world.owned:
+        return PASSES[HoldReason.NOT_OWNER]
+    who = world.holder or "nobody yet"
+    return held(HoldReason.NOT_OWNER, f"{who} acts for this target; this instance stands by")
 
 
 def _paused(policy: Policy, target: str, world: World, now: datetime) -> Verdict:

@@ -21,6 +21,7 @@ from exporter.policy.circumstances import (
     clock_suspect,
     identity_changed,
     manual_hold,
+    not_owner,
     outside_window,
     paused,
     storm,
@@ -170,6 +171,7 @@ def observing(case: Case) -> Verdict:
 GATES: tuple[Gate, ...] = (
     mode_off,
     ledger_unavailable,
+    not_owner,
     paused,
     manual_hold,
     clock_suspect,

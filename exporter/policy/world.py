@@ -76,6 +76,10 @@ class World:
     waiting: Mapping[Subject, Waiting] = field(default_factory=dict)
     """From the previous round's decisions (``waiting_of``); empty after a restart."""
     refusals: Mapping[Subject, Refusal] = field(default_factory=dict)
+    owned: bool = True
+    """Whether this process acts for the target, or stands by."""
+    holder: str = ""
+    """Who acts for it; empty when nobody does yet."""
     pauses: tuple[Pause, ...] = ()
     """Those nobody lifted; some may have run out."""
     manual: LastManual | None = None

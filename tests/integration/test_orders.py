@@ -117,7 +117,7 @@ def test_a_wiped_restate_is_left_alone_until_a_person_accepts_it(
         medic.wait_for(lambda: medic.holds("re-register") == {"identity_changed"}, "the hold")
         (decision,) = medic.decisions()
         assert "none of the 1 known deployment is registered" in decision["detail"]
-        medic.kill()
+        assert medic.terminate() == 0
     with medic:
         medic.wait_for(lambda: medic.holds("re-register") == {"identity_changed"}, "it to be known")
         assert restate.deployments() == []

@@ -152,6 +152,7 @@ def world(  # a default for each field, so that a test names only what it is abo
     clock: Suspicion | None = None,
     identity: str | None = None,
     others: Others | None = None,
+    holder: str | None = None,
 ) -> World:
     bad = tuple(failures)
 
@@ -172,6 +173,8 @@ def world(  # a default for each field, so that a test names only what it is abo
         manual=manual,
         clock=clock,
         identity=identity,
+        owned=holder is None,
+        holder=holder or "",
         others=lambda _policy: others or Others(),
         failures=lambda target, _remedy: tuple(f for f in bad if f.target == target),
         failures_of=lambda name: tuple(f for f in bad if f.policy == name),

@@ -20,6 +20,7 @@ from exporter.model.component import Component
 from exporter.model.decision import Decision, Mode
 from exporter.model.operation import Operation, Request
 from exporter.model.target import Target
+from exporter.ownership import Ownership
 from exporter.policy.policy import Policy
 from exporter.remediate import Remediator
 from exporter.round import Rounds, Watched
@@ -56,6 +57,8 @@ class Shift:
     owner: str = "here:1:abc"
     max_mode: Mode = Mode.ENFORCE
     remedy: FakeRemedy = field(default_factory=FakeRemedy)
+    keeps: bool = True
+    """Whether it renews its lease on the targets before each round."""
     helps: bool = True
     """Whether what is read after an operation is well again."""
     decided: dict[str, tuple[Decision, ...]] = field(default_factory=dict)
@@ -80,6 +83,12 @@ class Shift:
         self.verifier = Verifier(
             fleet=self.fleet, now=self.clock.now, wake=self._wake, sleep=self.clock.sleep
         )
+        self.ownership = Ownership(
+            ledger=self.ledger,
+            owner=self.owner,
+            lease=timedelta(seconds=60),
+            clock=self.clock.monotonic,
+        )
         self.remediator = Remediator(
             ledger=self.ledger,
             fleet=self.fleet,
@@ -88,9 +97,13 @@ class Shift:
             lease=timedelta(seconds=60),
             now=self.clock.now,
             on_closed=lambda operation, request: self.closed.append((operation, request)),
+            fence=lambda: self.ownership.fence,
         )
         self.surroundings = Surroundings(
-            ledger=self.ledger, remediator=self.remediator, boot=self.clock.monotonic
+            ledger=self.ledger,
+            remediator=self.remediator,
+            ownership=self.ownership,
+            boot=self.clock.monotonic,
         )
         self.rounds = Rounds(
             fleet=self.fleet,
@@ -118,6 +131,8 @@ class Shift:
         """One round of a target (the first by default); waits for what it started."""
         name = name or self.targets[0].name
         watched = Watched(self.parts[name].backend, self.rules, self.max_mode, self.targets)
+        if self.keeps:
+            await self.ownership.keep()
         with structlog.testing.capture_logs() as logs:
             await self.rounds.run(watched, [c for c in due if c in ONE.intervals])
             if settle:

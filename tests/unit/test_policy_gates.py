@@ -33,7 +33,6 @@ from tests.unit.policy_scenes import (
 BROKEN = views(missing=["Counter"])
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 UNBUILT = {
-    HoldReason.NOT_OWNER,
     HoldReason.ALERTS_UNKNOWN,
     HoldReason.ALERT_FIRING,
     HoldReason.SILENCED,
@@ -193,6 +192,14 @@ def test_the_items_of_a_target_go_in_their_order() -> None:
     first, second = decisions(rule, seen, target=TWO)
     assert (first.subject.item, first.result) == (URL, Result.ACT)
     assert second.reason is HoldReason.IN_FLIGHT
+
+
+def test_not_owner() -> None:
+    """While another process acts, or nobody knows who does."""
+    found = decision(policy(), report(BROKEN), world(holder="there:1:abc"))
+    assert found.reason is HoldReason.NOT_OWNER
+    assert found.detail == "there:1:abc acts for this target; this instance stands by"
+    assert decision(policy(), report(BROKEN), world(holder="")).reason is HoldReason.NOT_OWNER
 
 
 def test_paused() -> None:

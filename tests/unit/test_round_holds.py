@@ -275,6 +275,58 @@ async def test_a_target_that_was_not_looked_at_for_long_is_affected(tmp_path: Pa
     await shift.ledger.close()
 
 
+async def test_not_owner(shift: Shift) -> None:
+    """The second on a ledger watches and stands by; the first may be gone only when silent."""
+    second = Shift(shift.ledger, shift.rules, owner="there:2:def")
+    shift.rules = (policy(mode="off"),)
+    await shift.round()
+    await second.round()
+    (found,) = second.decided["prod"]
+    assert (found.reason, found.detail) == (
+        HoldReason.NOT_OWNER,
+        "here:1:abc acts for this target; this instance stands by",
+    )
+    seen = await second.sightings()
+    assert {seen.decision, seen.log, seen.metric, seen.web} == {"not_owner"}
+    assert seen.ledger == "mode_off", "only who acts may record decisions"
+    assert second.sample("target_owned", target="prod") == 0
+    await shift.ownership.release()
+    await second.round()
+    assert second.remedy.written == ["register it"]
+    assert second.sample("target_owned", target="prod") == 1
+
+
+async def test_who_lost_the_lease_without_knowing_begins_nothing(shift: Shift) -> None:
+    """The ledger compares the epoch when it reserves, whatever the process believes."""
+    await shift.ownership.keep()
+    shift.keeps = False
+    await shift.ledger.release("1/1", holder=shift.owner)
+    await shift.ledger.acquire("1/1", holder="there:2:def", length=LEASE)
+    (found,) = await shift.round()
+    assert found.result is Result.ACT
+    assert shift.remedy.written == []
+    assert await shift.ledger.operations() == ()
+
+
+async def test_who_loses_the_lease_in_the_middle_writes_no_more(shift: Shift) -> None:
+    """What is left of it is counted before each write."""
+    shift.remedy.steps = ("one", "two")
+    shift.keeps = False
+    await shift.ownership.keep()
+
+    async def late() -> None:
+        if shift.remedy.written:
+            shift.clock.set_by -= 61  # the boot clock alone runs on: the operation's lease holds
+
+    shift.remedy.pause = late
+    await shift.round()
+    assert shift.remedy.written == ["one"]
+    ((operation, _),) = shift.closed
+    assert operation.outcome is Outcome.PARTIAL
+    assert operation.error is not None
+    assert operation.error.startswith("not_owner: ")
+
+
 async def test_nothing_is_wrong(shift: Shift) -> None:
     """What is paused, stopped and outside its window is clear all the same when all is well."""
     await shift.ledger.pause("global", "", owner="mira", reason="x", now=NOW)
