@@ -22,6 +22,7 @@ from exporter.model.component import Component
 from exporter.model.errors import LedgerUnavailableError
 from exporter.model.report import Report
 from exporter.model.target import Target
+from exporter.ownership import Ownership
 from exporter.policy.load import check_against, load_policies
 from exporter.policy.policy import Policy
 from exporter.remediate import OnClosed, Remediator
@@ -86,6 +87,7 @@ class Engine:
         fleet: Fleet,
         ledger: Ledger | None,
         remediator: Remediator | None,
+        ownership: Ownership | None,
         owner: str,
         now: Callable[[], datetime],
     ) -> None:
@@ -94,6 +96,7 @@ class Engine:
         self.fleet = fleet
         self._ledger = ledger
         self._remediator = remediator
+        self._ownership = ownership
         self.owner = owner
         self.now = now
 
@@ -127,6 +130,13 @@ class Engine:
             msg = "no action without a ledger"
             raise LedgerUnavailableError(msg)
         return self._remediator
+
+    @property
+    def ownership(self) -> Ownership:
+        """The lease on the targets; LedgerUnavailableError without a ledger to keep it in."""
+        if self._ownership is None:
+            raise LedgerUnavailableError("nobody acts without a ledger")
+        return self._ownership
 
     async def read(self, name: str, components: frozenset[Component]) -> Report:
         """Probe these components of a target now and merge what they saw."""
@@ -228,14 +238,17 @@ async def open_engine(
         reader = _Reader()
         verifier = Verifier(fleet=fleet, now=now, wake=wake or reader.wake)
         owner = owner_name()
-        remediator = None
+        remediator = ownership = None
         if ledger is not None:
+            lease = configuration.settings.lease
+            ownership = keeping = Ownership(ledger=ledger, owner=owner, lease=lease)
             remediator = Remediator(
                 ledger=ledger,
                 fleet=fleet,
                 verifier=verifier,
                 owner=owner,
-                lease=configuration.settings.lease,
+                lease=lease,
+                fence=lambda: keeping.fence,
                 now=now,
                 on_closed=on_closed,
             )
@@ -245,6 +258,7 @@ async def open_engine(
             fleet=fleet,
             ledger=ledger,
             remediator=remediator,
+            ownership=ownership,
             owner=owner,
             now=now,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Callable, Coroutine, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from contextvars import Context
 from datetime import datetime
 from typing import Any
@@ -26,6 +26,7 @@ from exporter.policy.policy import Policy
 from exporter.round import Rounds, Watched
 from exporter.scheduler import Schedule
 from exporter.settings.load import Configuration
+from exporter.surroundings import Surroundings
 from exporter.web.app import build_web
 from exporter.web.server import WebServer, listen
 from exporter.web.status import (
@@ -39,6 +40,9 @@ from exporter.web.status import (
 _SWEEP_SECONDS = 1.0
 _LOOK_FOR_CHANGES_SECONDS = 10.0
 _LEFT_BEHIND_SECONDS = 10.0
+_KEEPINGS = 4
+"""How often the lease on the targets is renewed within its length."""
+_PATIENCE_SECONDS = 0.5
 _log = structlog.get_logger(__name__)
 
 
@@ -72,7 +76,7 @@ async def run_daemon(configure: Callable[[], Configuration]) -> int:
         await web.start()
         stack.push_async_callback(web.stop)
         _log.info("web.listening", url=web.url)
-        daemon.start()
+        await daemon.start()
         stopped = asyncio.ensure_future(daemon.stopped.wait())
         stack.callback(stopped.cancel)
         await asyncio.wait(
@@ -108,6 +112,8 @@ class Daemon:
         self._fingerprint = ""
         self._problems: tuple[str, ...] = ()
         """Of the last reload, if it failed."""
+        self._kept = asyncio.Event()
+        self._targets: tuple[Target, ...] = ()
 
     @property
     def engine(self) -> Engine:
@@ -124,6 +130,9 @@ class Daemon:
             fleet=engine.fleet,
             ledger=engine.ledger,
             remediator=engine.remediator,
+            surroundings=Surroundings(
+                ledger=engine.ledger, remediator=engine.remediator, ownership=engine.ownership
+            ),
             instruments=self.instruments,
             now=engine.now,
             wake=self.wake,
@@ -140,11 +149,15 @@ class Daemon:
             loop.add_signal_handler(number, self.stopped.set)
         loop.add_signal_handler(signal.SIGHUP, self._reload_soon)
 
-    def start(self) -> None:
-        """Start the schedule and the chores."""
+    async def start(self) -> None:
+        """Start the schedule and the chores, once it is known who acts, if that is quick."""
+        keeping = asyncio.ensure_future(self._every(self._keeping_seconds, self._keep))
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._kept.wait(), _PATIENCE_SECONDS)
         self._schedule.start()
         self._schedule.set_targets(self.engine.configuration.targets)
         self._chores = [
+            keeping,
             asyncio.ensure_future(self._every(_SWEEP_SECONDS, self._sweep)),
             asyncio.ensure_future(self._every(_LEFT_BEHIND_SECONDS, self._left_behind)),
             asyncio.ensure_future(
@@ -166,6 +179,7 @@ class Daemon:
             chore.cancel()
         await asyncio.gather(*self._chores, return_exceptions=True)
         await self._schedule.stop()
+        await self.engine.ownership.release()
 
     def wake(self, target: str, components: frozenset[Component]) -> None:
         """Read these components of a target as soon as possible."""
@@ -175,7 +189,7 @@ class Daemon:
         """Count an operation that ended, and how long the heal took."""
         now = self.engine.now()
         self.instruments.operation_finished(operation, now=now)
-        healed = operation.outcome in {Outcome.VERIFIED, Outcome.PARTIAL}
+        healed = operation.outcome in {Outcome.VERIFIED, Outcome.PARTIAL} and not operation.error
         if healed and operation.policy and request and request.true_since and operation.finished_at:
             seconds = (operation.finished_at - request.true_since).total_seconds()
             self.instruments.heal_seconds(operation.policy.name, seconds)
@@ -247,6 +261,7 @@ class Daemon:
     def _show_configuration(self, targets: Sequence[Target]) -> None:
         most = self.engine.configuration.settings.max_mode
         modes = {p.name: min(p.mode, most, key=lambda m: m.rank) for p in self.engine.policies}
+        self._targets = self.engine.configuration.targets
         self.instruments.configure(targets, modes, now=self.engine.now())
 
     def _tell_what_needs_a_restart(self, new: Configuration) -> None:
@@ -289,7 +304,8 @@ class Daemon:
             lowered = self.engine.configuration.settings.max_mode.rank < most.rank
             return same and policy.ref in revisions & now and not lowered
 
-        await self._rounds.run(Watched(backend, self.engine.policies, most, in_force), due)
+        watched = Watched(backend, self.engine.policies, most, self._targets, in_force)
+        await self._rounds.run(watched, due)
         self.instruments.operations_in_flight(len(self.engine.ledger.standing.open))
 
     def _decided(self, name: str, decisions: tuple[Decision, ...], at: datetime) -> None:
@@ -301,9 +317,24 @@ class Daemon:
         return all(component in readings for component in backend.target.intervals)
 
     async def _sweep(self) -> None:
-        self.instruments.sweep(self.engine.now())
+        now = self.engine.now()
+        self.instruments.sweep(now)
+        pauses = self.engine.ledger.standing.orders.pauses
+        self.instruments.pauses(pause for pause in pauses if pause.in_force(now))
+
+    @property
+    def _keeping_seconds(self) -> float:
+        return self.engine.configuration.settings.lease.total_seconds() / _KEEPINGS
+
+    async def _keep(self) -> None:
+        try:
+            await self.engine.ownership.keep()
+        finally:
+            self._kept.set()
 
     async def _left_behind(self) -> None:
+        if not self.engine.ownership.owned:
+            return
         await look_after(self.engine, self.operation_closed)
 
     async def _every(self, seconds: float, chore: Callable[[], Coroutine[Any, Any, None]]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -21,6 +21,14 @@ _RENEWALS = 4
 _log = structlog.get_logger(__name__)
 
 
+StillAllowed = Callable[[], Awaitable[None]]
+"""Asked before a write; raises a MedicError that stops it and all that follow."""
+
+
+async def always_allowed() -> None:
+    """A person's operation: neither windows nor pauses hold it."""
+
+
 class LeaseGuard:
     """Commits an entry before each write (rules 1 and 3); counts the writes it let through."""
 
@@ -32,16 +40,24 @@ class LeaseGuard:
         owner: str,
         lease: timedelta,
         now: Callable[[], datetime],
+        still_allowed: StillAllowed = always_allowed,
     ) -> None:
         self._operation_id = operation_id
         self._lease = lease
         self._ledger = ledger
         self._owner = owner
         self._now = now
+        self._still_allowed = still_allowed
         self.writes = 0
 
-    async def before_write(self, step: str) -> None:
-        """Let one write through. LeaseLostError or LedgerUnavailableError: do not write."""
+    async def before_write(self, step: str, *, completes: bool = False) -> None:
+        """Let one write through. StoppedError, LeaseLostError, LedgerUnavailableError: do not.
+
+        A write that ``completes`` what an earlier one began is not stopped half-way by a window or
+        a pause; the lease is checked all the same.
+        """
+        if not completes:
+            await self._still_allowed()
         await self._ledger.advance(
             self._operation_id,
             Phase.ACTING,

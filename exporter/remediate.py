@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from exporter.guard import LeaseGuard, kept_lease
+from exporter.guard import LeaseGuard, StillAllowed, always_allowed, kept_lease
 from exporter.model.decision import Mode, Subject
 from exporter.model.derive import derive
 from exporter.model.errors import (
@@ -26,8 +26,9 @@ from exporter.model.errors import (
     LimitReachedError,
     MedicError,
     RefusedError,
+    StoppedError,
 )
-from exporter.model.operation import ActResult, Operation, Outcome, Phase, Plan, Request
+from exporter.model.operation import ActResult, Fence, Operation, Outcome, Phase, Plan, Request
 from exporter.refusals import Refusals
 from exporter.verification import Verification, Verifier
 
@@ -54,6 +55,7 @@ class _Job:
     remedy: Remedy
     backend: Backend
     verification: Verification
+    still_allowed: StillAllowed = always_allowed
 
 
 class Remediator:
@@ -69,6 +71,7 @@ class Remediator:
         lease: timedelta,
         now: Callable[[], datetime],
         on_closed: OnClosed = lambda _operation, _request: None,
+        fence: Callable[[], Fence | None] = lambda: None,
     ) -> None:
         self._ledger = ledger
         self._fleet = fleet
@@ -77,6 +80,7 @@ class Remediator:
         self._lease = lease
         self._now = now
         self._on_closed = on_closed
+        self._fence = fence
         self._tasks: dict[asyncio.Task[None], str] = {}
         self.busy: dict[str, str] = {}
         """By target, the remedy that runs in this process now, preflight included."""
@@ -90,13 +94,21 @@ class Remediator:
         verification: Verification,
         *,
         still_wanted: Callable[[], bool] = lambda: True,
+        still_allowed: StillAllowed = always_allowed,
     ) -> None:
         """Start a policy's operation in a task of its own; nobody waits for it.
 
         ``still_wanted`` is asked after the preflight, which may take long, before it is reserved.
         """
         if request.target not in self.busy:
-            work = self._run(subject, request, backend, verification, still_wanted)
+            performing = self.perform(
+                request,
+                backend,
+                verification,
+                still_wanted=still_wanted,
+                still_allowed=still_allowed,
+            )
+            work = self._run(subject, request, performing)
             self._start(work, target=request.target, remedy=request.remedy)
 
     def resume(
@@ -127,12 +139,14 @@ class Remediator:
         *,
         confirmed: Plan | None = None,
         still_wanted: Callable[[], bool] = lambda: True,
+        still_allowed: StillAllowed = always_allowed,
     ) -> Operation:
         """Carry out one request and return its closed ledger row.
 
         ``confirmed`` is the plan a person said yes to: another one is refused as ``changed``.
+        ``still_allowed`` is asked before each write.
 
-        RefusedError, InFlightError, LimitReachedError, CallFailedError and
+        RefusedError, StoppedError, InFlightError, LimitReachedError, CallFailedError and
         LedgerUnavailableError mean that nothing was written; what a person asked for is in the
         ledger all the same (``refused``).
         """
@@ -152,7 +166,12 @@ class Remediator:
             if request.mode is not Mode.ENFORCE:
                 return await self._ledger.rehearse(request, plan, now=self._now())
             operation = await self._ledger.reserve(
-                request, plan, owner=self._owner, lease=self._lease, now=self._now()
+                request,
+                plan,
+                owner=self._owner,
+                lease=self._lease,
+                now=self._now(),
+                fence=self._fence(),
             )
         except LedgerUnavailableError:
             raise
@@ -164,7 +183,7 @@ class Remediator:
                 )
             raise
         _log.info("operation.reserved", operation=operation.id, plan=operation.summary)
-        job = _Job(operation, request, plan, remedy, backend, verification)
+        job = _Job(operation, request, plan, remedy, backend, verification, still_allowed)
         async with kept_lease(
             operation.id, ledger=self._ledger, owner=self._owner, lease=self._lease, now=self._now
         ):
@@ -178,6 +197,7 @@ class Remediator:
             owner=self._owner,
             lease=self._lease,
             now=self._now,
+            still_allowed=job.still_allowed,
         )
         context = context_of(job.backend, self._fleet, self._now)
         try:
@@ -185,13 +205,16 @@ class Remediator:
         except (LeaseLostError, LedgerUnavailableError) as error:
             _log.error("operation.lost", operation=job.operation.id, error=str(error))
             raise
-        except Exception as error:  # noqa: BLE001 - every way an act can end needs its outcome
-            return await self._finish(
+        except Exception as error:
+            closed = await self._finish(
                 job,
                 _outcome_of(error, guard),
                 ActResult(),
                 error=_told(error, operation=job.operation.id),
             )
+            if isinstance(error, StoppedError) and not guard.writes:
+                raise
+            return closed
         if result.nothing_to_do:
             return await self._finish(job, Outcome.NOTHING_TO_DO, result)
         acted = await self._ledger.mark_acted(
@@ -243,20 +266,15 @@ class Remediator:
         return closed
 
     async def _run(
-        self,
-        subject: Subject,
-        request: Request,
-        backend: Backend,
-        verification: Verification,
-        still_wanted: Callable[[], bool],
+        self, subject: Subject, request: Request, performing: Coroutine[Any, Any, Operation]
     ) -> None:
         try:
-            closed = await self.perform(request, backend, verification, still_wanted=still_wanted)
+            closed = await performing
         except (InFlightError, LimitReachedError) as error:
             # Another one was faster; the gates name both in the next round.
             _log.info("operation.not_reserved", target=subject.target, error=str(error))
             return
-        except (LedgerUnavailableError, LeaseLostError):
+        except (LedgerUnavailableError, LeaseLostError, StoppedError):
             raise
         except MedicError as error:
             self._refused(subject, error)
@@ -342,14 +360,18 @@ def context_of(backend: Backend, fleet: Fleet, now: Callable[[], datetime]) -> R
 
 def _outcome_of(error: Exception, guard: LeaseGuard) -> Outcome:
     """How an act ended that did not return: refused, failed, or nobody knows."""
-    if isinstance(error, RefusedError) and not guard.writes:
+    if isinstance(error, (RefusedError, StoppedError)) and not guard.writes:
         return Outcome.REFUSED
+    if isinstance(error, StoppedError):
+        return Outcome.PARTIAL
     if isinstance(error, CallFailedError) and guard.writes and error.outcome_unknown:
         return Outcome.INDETERMINATE
     return Outcome.FAILED
 
 
 def _told(error: Exception, **where: str) -> str:
+    if isinstance(error, StoppedError):
+        return f"{error.reason}: {error}"
     if isinstance(error, MedicError):
         return str(error)
     _log.error("operation.crashed", exc_info=error, **where)

@@ -14,17 +14,18 @@ from typing import TYPE_CHECKING
 import structlog
 
 from exporter.model.component import Component, Reason
-from exporter.model.decision import Decision, Mode, Result, Subject, Waiting
+from exporter.model.decision import Decision, Mode, Result, Subject
 from exporter.model.derive import derive
-from exporter.model.errors import LedgerUnavailableError
+from exporter.model.errors import LedgerUnavailableError, StoppedError
 from exporter.model.findings import Findings
 from exporter.model.hold import HoldReason
-from exporter.model.operation import Usage
+from exporter.model.target import Target
+from exporter.policy.circumstances import breaker_is_open, forbidden
 from exporter.policy.decide import decide, first_act, still_wrong, to_request
 from exporter.policy.limits import remaining
 from exporter.policy.policy import Policy
 from exporter.policy.waiting import ENOUGH_READINGS
-from exporter.policy.world import OpenOperation, World, waiting_of
+from exporter.policy.world import World
 from exporter.verification import Verification
 
 if TYPE_CHECKING:
@@ -33,11 +34,13 @@ if TYPE_CHECKING:
     from exporter.ledger.gateway import Ledger
     from exporter.metrics.instruments import Instruments
     from exporter.remediate import Remediator
+    from exporter.surroundings import Surroundings
 
 _LEDGER_PATIENCE_SECONDS = 0.5
 _CLEAR = (str(Result.CLEAR), "")
 """How a subject stands that was never heard of."""
 _log = structlog.get_logger(__name__)
+
 OnDecided = Callable[[str, tuple[Decision, ...], datetime], None]
 
 
@@ -48,6 +51,8 @@ class Watched:
     backend: Backend
     policies: tuple[Policy, ...]
     max_mode: Mode
+    targets: tuple[Target, ...]
+    """Every target that is configured: too much wrong on all of them together is a storm."""
     in_force: Callable[[Policy | None], bool] = lambda _policy: True
     """Whether this backend, and this policy if one is given, are still what is configured."""
 
@@ -61,6 +66,7 @@ class Rounds:
         fleet: Fleet,
         ledger: Ledger,
         remediator: Remediator,
+        surroundings: Surroundings,
         instruments: Instruments,
         now: Callable[[], datetime],
         wake: Callable[[str, frozenset[Component]], None] = lambda _target, _components: None,
@@ -70,10 +76,10 @@ class Rounds:
         self._ledger = ledger
         self._remediator = remediator
         self._instruments = instruments
+        self._surroundings = surroundings
         self._now = now
         self._wake = wake
         self._on_decided = on_decided
-        self._waiting: dict[str, dict[Subject, Waiting]] = {}
         self._standing: dict[str, dict[Subject, tuple[str, str]]] = {}
         """By target; only who is not clear."""
         self._refreshing: asyncio.Task[bool] | None = None
@@ -93,22 +99,29 @@ class Rounds:
         now = self._now()
         report = self._fleet.merge(target, readings, now=now)
         findings = derive(report, target, now=now)
-        world = self._world(watched, ledger_ok=ledger_ok)
+        self._surroundings.configure(watched.policies, watched.targets)
+        self._surroundings.look(report, now=now)
+        world = self._surroundings.world(
+            target.name, max_mode=watched.max_mode, ledger_ok=ledger_ok, now=now
+        )
         decisions = decide(watched.policies, target, report, findings, world, now=now)
-        self._waiting[target.name] = waiting_of(decisions)
+        self._surroundings.decided(target, decisions, now=now)
+        self._instruments.storms(self._surroundings.storms(now))
         self._on_decided(target.name, decisions, now)
-        self._show_limits(watched, now, ledger_ok=ledger_ok)
+        self._instruments.target_owned(target.name, owned=world.owned)
+        if ledger_ok:
+            self._show_limits(watched, world, now)
         self._instruments.round_ended(report, findings, decisions, readings, now=now)
         gone = self._gone(target.name, decisions)
         self._tell_changes(target.name, (*decisions, *gone))
-        if ledger_ok:
-            await self._record((*decisions, *gone), now)
+        if ledger_ok and world.owned:
+            await self._record(target.name, (*decisions, *gone), now)
         self._submit(watched, findings, decisions)
         self._hasten(watched, decisions, now)
 
     def forget(self, target: str) -> None:
         """Drop what is remembered of a target that is no longer configured, or was changed."""
-        self._waiting.pop(target, None)
+        self._surroundings.forget(target)
         self._standing.pop(target, None)
 
     async def _ledger_ok(self) -> bool:
@@ -132,45 +145,20 @@ class Rounds:
         self._instruments.ledger_head(self._ledger.standing.seq)
         return True
 
-    def _world(self, watched: Watched, *, ledger_ok: bool) -> World:
-        name = watched.backend.target.name
-        return World(
-            ledger_ok=ledger_ok,
-            max_mode=watched.max_mode,
-            open_operations=self._open(name),
-            waiting=self._waiting.get(name, {}),
-            refusals=self._remediator.refusals.current(),
-            usage=self._usage,
-        )
-
-    def _open(self, target: str) -> dict[str, OpenOperation]:
-        """The open operation on the target: in the ledger, or still in its preflight here."""
-        found = self._ledger.standing.open_on(target)
-        if found is not None:
-            return {target: OpenOperation(found.id, found.remedy)}
-        running = self._remediator.busy.get(target)
-        return {target: OpenOperation("preflight", running)} if running else {}
-
-    def _usage(
-        self, policy: str, target: str, remedy: str, items: tuple[str, ...], mode: Mode
-    ) -> Usage:
-        return self._ledger.standing.usage(
-            target=target, remedy=remedy, policy=policy, items=items, mode=mode
-        )
-
-    def _show_limits(self, watched: Watched, now: datetime, *, ledger_ok: bool) -> None:
-        """What is left of each limit, for policies that ever acted on the target."""
-        if not ledger_ok:
-            return
+    def _show_limits(self, watched: Watched, world: World, now: datetime) -> None:
+        """What is left of each limit, and breakers, for policies that ever acted on the target."""
         name = watched.backend.target.name
         left: dict[tuple[str, str], int] = {}
+        breakers: dict[str, bool] = {}
         for policy in watched.policies:
             if policy.matches(watched.backend.target):
-                usage = self._usage(policy.name, name, policy.action, (), Mode.ENFORCE)
+                usage = world.usage(policy.name, name, policy.action, (), Mode.ENFORCE)
                 if usage.target:
+                    breakers[policy.name] = breaker_is_open(policy, name, world, now=now)
                     for scope, count in remaining(policy.budget, usage, now=now).items():
                         left[policy.name, scope] = count
         self._instruments.limits_left(name, left)
+        self._instruments.breakers(name, breakers)
 
     def _gone(self, target: str, decisions: tuple[Decision, ...]) -> tuple[Decision, ...]:
         """A clear decision on whoever was decided about before and is not any more.
@@ -223,22 +211,24 @@ class Rounds:
         if late:
             self._wake(watched.backend.target.name, late)
 
-    async def _record(self, decisions: tuple[Decision, ...], now: datetime) -> None:
+    async def _record(self, target: str, decisions: tuple[Decision, ...], now: datetime) -> None:
         """Note what changed, with the same patience; what was not noted now is in the next round.
 
         One at a time for a target: the ledger compares with what it noted last.
         """
-        target = decisions[0].subject.target if decisions else ""
-        if not decisions or target in self._recording:
+        if target in self._recording:
             return
-        task = asyncio.ensure_future(self._note(decisions, now))
+        task = asyncio.ensure_future(self._note(target, decisions, now))
         self._recording[target] = task
         task.add_done_callback(lambda _done: self._recording.pop(target, None))
         await asyncio.wait({task}, timeout=_LEDGER_PATIENCE_SECONDS)
 
-    async def _note(self, decisions: tuple[Decision, ...], now: datetime) -> None:
+    async def _note(self, target: str, decisions: tuple[Decision, ...], now: datetime) -> None:
         try:
             await self._ledger.note_changes(decisions, now=now)
+            identity = self._surroundings.news(target)
+            if identity is not None:
+                await self._ledger.note_identity(target, identity, now=now)
         except LedgerUnavailableError as error:
             _log.warning("ledger.unavailable", error=str(error))
 
@@ -255,7 +245,17 @@ class Rounds:
             watched.backend,
             verification_of(policy, decision.subject.item),
             still_wanted=lambda: self.accepting and watched.in_force(policy),
+            still_allowed=lambda: self._still_allowed(watched, policy),
         )
+
+    async def _still_allowed(self, watched: Watched, policy: Policy) -> None:
+        """Ask again, right before a write, what may have changed since the policy decided."""
+        await self._ledger.refresh()
+        name, now = watched.backend.target.name, self._now()
+        world = self._surroundings.world(name, max_mode=watched.max_mode, ledger_ok=True, now=now)
+        verdict = forbidden(policy, name, world, now=now)
+        if verdict is not None:
+            raise StoppedError(str(verdict.gate), verdict.detail)
 
 
 def verification_of(policy: Policy, item: str | None) -> Verification:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from exporter import __version__
-from exporter.cli import audit, cleanup, doctor, policy, redeploy, run
+from exporter.cli import accept, audit, breaker, cleanup, doctor, pause, policy, redeploy, run
 from exporter.log import configure_logging
 
 app = typer.Typer(
@@ -40,5 +40,10 @@ app.command("run")(run.run)
 app.command("doctor")(doctor.doctor)
 app.command("redeploy")(redeploy.redeploy)
 app.command("cleanup")(cleanup.cleanup)
+app.command("accept")(accept.accept)
+app.command("pause")(pause.pause)
+app.command("unpause")(pause.unpause)
+app.command("pauses")(pause.pauses)
 app.add_typer(policy.app, name="policy")
 app.add_typer(audit.app, name="audit")
+app.add_typer(breaker.app, name="breaker")

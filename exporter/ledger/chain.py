@@ -36,6 +36,12 @@ class EntryKind(StrEnum):
     LATE = "late"
     """An owner's word on an operation that was closed for its silence before it could say it."""
     DECISION = "decision"
+    PAUSED = "paused"
+    UNPAUSED = "unpaused"
+    BREAKER_RESET = "breaker_reset"
+    IDENTITY = "identity"
+    OWNER = "owner"
+    """Another process acts for a shard of the targets from now on."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,21 +15,27 @@ from types import MappingProxyType
 
 from sqlalchemy import Connection, Engine, or_, select
 
+from exporter.ledger.failures import Failures
+from exporter.ledger.orders import Orders, in_force
 from exporter.ledger.rows import Row, operation_of
 from exporter.ledger.stamps import Stamps
 from exporter.ledger.tables import entries, head, operations
 from exporter.ledger.texts import item_key
 from exporter.model.decision import Mode
 from exporter.model.operation import Operation, Outcome, Usage
+from exporter.policy.breaker import Failure
 
 _COLUMNS = tuple(
     operations.c[name]
     for name in (
         *("id", "target", "remedy", "source", "actor", "policy", "mode", "outcome"),
-        *("counted_at", "touched_at", "finished_at", "item_keys"),
+        *("counted_at", "touched_at", "finished_at", "item_keys", "seq"),
     )
 )
 _DONE = frozenset({Outcome.VERIFIED, Outcome.UNVERIFIED, Outcome.PARTIAL})
+_FAILED = frozenset(
+    {Outcome.UNVERIFIED, Outcome.FAILED, Outcome.INDETERMINATE, Outcome.INTERRUPTED}
+)
 _NONE = Stamps()
 
 
@@ -45,6 +51,7 @@ class Delta:
     whole: bool
     changed: tuple[Row, ...]
     open: tuple[Operation, ...]
+    orders: Orders
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +85,7 @@ class Standing:
 
     def __init__(self) -> None:
         self._seq = -1
+        self._orders = Orders()
         self._forget()
 
     def _forget(self) -> None:
@@ -86,6 +94,7 @@ class Standing:
         self._stamps: defaultdict[tuple[object, ...], Stamps] = defaultdict(Stamps)
         self._items: defaultdict[tuple[str, str], dict[str, set[str]]] = defaultdict(dict)
         self._people: defaultdict[str, dict[str, ByPerson]] = defaultdict(dict)
+        self._failed = Failures()
 
     @property
     def seq(self) -> int:
@@ -126,6 +135,19 @@ class Standing:
         """The newest operation by a person that was reserved and not refused before it wrote."""
         return max(self._people.get(target, {}).values(), key=lambda p: p.at, default=None)
 
+    @property
+    def orders(self) -> Orders:
+        """What people ordered."""
+        return self._orders
+
+    def failures(self, target: str, remedy: str) -> tuple[Failure, ...]:
+        """What ended badly on a target since its breaker was reset, every policy's."""
+        return self._failed.on(target, remedy, self._orders.resets)
+
+    def failures_of(self, policy: str) -> tuple[Failure, ...]:
+        """What ended badly of a policy since its breakers were reset, on every target."""
+        return self._failed.of(policy, self._orders.resets)
+
     def fetch(self, engine: Engine) -> Delta | None:
         """Read what changed since the last ``apply``; None when nothing did."""
         with engine.connect() as connection:
@@ -136,7 +158,8 @@ class Standing:
             changed = _counting(connection) if whole else _since(connection, self._seq)
             locking = select(operations).where(operations.c.locks.is_not(None))
             rows = connection.execute(locking).mappings()
-            return Delta(seq, whole, changed, tuple(operation_of(row) for row in rows))
+            open_now = tuple(operation_of(row) for row in rows)
+            return Delta(seq, whole, changed, open_now, in_force(connection))
 
     def apply(self, delta: Delta | None) -> None:
         """Take in what ``fetch`` read."""
@@ -147,6 +170,7 @@ class Standing:
         for row in delta.changed:
             self._put(row)
         self._open = {operation.target: operation for operation in delta.open}
+        self._orders = delta.orders
         self._seq = delta.seq
 
     def _put(self, row: Row) -> None:
@@ -166,6 +190,8 @@ class Standing:
         self._count(touched, row["id"], row["touched_at"])
         if not by_policy and not rehearsal:
             self._put_person(row)
+        if by_policy and not rehearsal and row["outcome"] in _FAILED:
+            self._failed.put(row)
         if row["outcome"] in _DONE and not rehearsal:
             for key in row["item_keys"]:
                 self._items[target, remedy].setdefault(key, set()).add(row["id"])

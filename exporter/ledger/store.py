@@ -12,16 +12,18 @@ from typing import Any
 
 from sqlalchemy import Engine, update
 
-from exporter.ledger import leases, opening, progress
+from exporter.ledger import leases, opening, ownership, progress
 from exporter.ledger.decided import Decided
 from exporter.ledger.journal import writing
-from exporter.ledger.reads import Reads
+from exporter.ledger.ownership import ShardLease
+from exporter.ledger.people import People
 from exporter.ledger.rows import operation_of
 from exporter.ledger.tables import head
 from exporter.model.decision import Decision, Mode
 from exporter.model.errors import LeaseLostError
 from exporter.model.operation import (
     ActResult,
+    Fence,
     ItemOutcome,
     Operation,
     Outcome,
@@ -31,7 +33,7 @@ from exporter.model.operation import (
 )
 
 
-class Store(Reads):
+class Store(People):
     """The ledger in a prepared database (``schema.prepare``). Safe to use from several threads."""
 
     def __init__(self, engine: Engine) -> None:
@@ -39,17 +41,28 @@ class Store(Reads):
         self._decided = Decided(engine)
 
     def reserve(
-        self, request: Request, plan: Plan, *, owner: str, lease: timedelta, now: datetime
+        self,
+        request: Request,
+        plan: Plan,
+        *,
+        owner: str,
+        lease: timedelta,
+        now: datetime,
+        fence: Fence | None = None,
     ) -> Operation:
         """Open an operation: the row, the lock and the budget at once, or none of them.
 
-        InFlightError or LimitReachedError when it may not be. Even then, an operation of a silent
-        owner on this target has been closed: interrupted, or unverified when it had acted.
+        With a ``fence`` a policy's operation begins only while its shard is in those hands
+        (StoppedError). InFlightError or LimitReachedError when it may not be. Even then, an
+        operation of a silent owner on this target has been closed: interrupted, or unverified when
+        it had acted.
         """
         if request.mode not in {Mode.ENFORCE, Mode.APPROVE}:
             msg = f"mode {request.mode} writes nothing: rehearse it"
             raise ValueError(msg)
         with writing(self._engine) as journal:
+            if fence is not None and not request.by_person:
+                ownership.check(journal, fence)
             leases.sweep(journal, now=now, target=request.target)
             leases.give_up(journal, now=now, target=request.target)
             refusal = opening.refusal(journal, request, plan, now=now)
@@ -169,6 +182,16 @@ class Store(Reads):
         """Give this owner what acted (on these targets) and whose lease is over, to verify it."""
         with writing(self._engine) as journal:
             return leases.take_over(journal, owner=owner, lease=lease, now=now, targets=targets)
+
+    def acquire(self, shard: str, *, holder: str, length: timedelta) -> ShardLease:
+        """Take or keep a shard of the targets; returns whoever's lease it is then."""
+        with writing(self._engine) as journal:
+            return ownership.acquire(journal, shard, holder=holder, length=length)
+
+    def release(self, shard: str, *, holder: str) -> None:
+        """End the holder's lease on a shard."""
+        with writing(self._engine) as journal:
+            ownership.release(journal, shard, holder=holder)
 
     def note_changes(self, decisions: Iterable[Decision], now: datetime) -> tuple[Decision, ...]:
         """Record the decisions whose result or reason changed, and return them."""

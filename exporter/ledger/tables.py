@@ -127,3 +127,62 @@ decisions = Table(
     Index(None, "policy", "target", "item", "seq"),
     Index(None, "target", "seq"),
 )
+
+
+def _made_by_entry() -> Column[int]:
+    """The number of the entry that made the row, which is its name too."""
+    return Column("seq", BIG, ForeignKey("entries.seq"), primary_key=True, autoincrement=False)
+
+
+pauses = Table(
+    "pauses",
+    metadata,
+    _made_by_entry(),
+    Column("scope", Text, nullable=False),
+    # The target's or the policy's; empty for everything.
+    Column("name", Text, nullable=False),
+    Column("owner", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    Column("expires_at", UtcTime),
+    Column("lifted_at", UtcTime),
+    Column("lifted_by", Text),
+)
+
+resets = Table(
+    "resets",
+    metadata,
+    _made_by_entry(),
+    Column("at", UtcTime, nullable=False),
+    # Target and remedy, or the policy everywhere; what is not meant is empty.
+    Column("target", Text, nullable=False),
+    Column("remedy", Text, nullable=False),
+    Column("policy", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+)
+
+identities = Table(
+    "identities",
+    metadata,
+    _made_by_entry(),
+    Column("at", UtcTime, nullable=False),
+    Column("target", Text, nullable=False),
+    Column("cluster", Text),
+    Column("deployments", JsonText, nullable=False),
+    # Who accepted a change; null when it was no more than a rollout.
+    Column("accepted_by", Text),
+    Column("reason", Text, nullable=False),
+    Index(None, "target", "seq"),
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("shard", Text, primary_key=True),
+    Column("holder", Text, nullable=False),
+    Column("epoch", BIG, nullable=False),
+    # By the database's clock, not by anybody's own.
+    Column("until", UtcTime, nullable=False),
+)
+"""Who acts for a shard of the targets. Renewing leaves no entry; changing hands does."""

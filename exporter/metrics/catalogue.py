@@ -243,6 +243,12 @@ TARGET_FAMILIES: tuple[Family, ...] = (
         "scope",
         unit="operations",
     ),
+    _gauge(
+        "breaker_open",
+        "1 while the policy does not act on the target because its operations did not help; for "
+        "policies whose remedy was ever used there.",
+        "policy",
+    ),
 )
 
 PROCESS_FAMILIES: tuple[Family, ...] = (
@@ -283,6 +289,30 @@ PROCESS_FAMILIES: tuple[Family, ...] = (
         buckets=(10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600),
     ),
     _process_gauge("operations_in_flight", "Operations that are open now.", unit="operations"),
+    _process_gauge(
+        "storm_affected",
+        "Targets on which the policy's condition is true, or not known to be false.",
+        "policy",
+        unit="targets",
+    ),
+    _process_gauge(
+        "storm_allowed",
+        "How many targets may be affected before the policy holds on all of them.",
+        "policy",
+        unit="targets",
+    ),
+    _process_gauge(
+        "paused",
+        "Pauses in force, by what they hold: global (every policy), target or policy.",
+        "scope",
+        unit="pauses",
+    ),
+    _process_gauge(
+        "pause_expiry_timestamp_seconds",
+        "When the first of the pauses in force runs out; absent when none does by itself.",
+        "scope",
+        unit=_WHEN,
+    ),
     _process_counter(
         "ledger_write_failures_total", "Writes to the ledger that failed.", unit="writes"
     ),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from typing import get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -18,6 +19,7 @@ from exporter.model.decision import Decision, Mode, Result
 from exporter.model.findings import Findings
 from exporter.model.hold import HoldReason
 from exporter.model.operation import Operation, Outcome
+from exporter.model.orders import Pause, PauseScope
 from exporter.model.report import Reading, Report
 from exporter.model.target import Target
 
@@ -55,6 +57,7 @@ class Instruments:
         self._exposition = exposition
         self._max_series = max_series
         self._targets: dict[str, TargetMetrics] = {}
+        self._storms: frozenset[str] = frozenset()
         make = _Maker(registry)
         make.gauge("build_info").labels(version, revision).set(1)
         self._probe_duration = make.histogram("probe_duration_seconds")
@@ -63,6 +66,11 @@ class Instruments:
         self._operation_duration = make.histogram("operation_duration_seconds")
         self._heal_duration = make.histogram("heal_duration_seconds")
         self._in_flight = make.gauge("operations_in_flight")
+        self._storm_affected = make.gauge("storm_affected")
+        self._storm_allowed = make.gauge("storm_allowed")
+        self._paused = make.gauge("paused")
+        self._pause_expiry = make.gauge("pause_expiry_timestamp_seconds")
+        self.pauses(())
         self._ledger_failures = make.counter("ledger_write_failures_total")
         self._ledger_head = make.gauge("ledger_head_sequence")
         self._round_lag = make.histogram("round_lag_seconds")
@@ -171,6 +179,11 @@ class Instruments:
         if target in self._targets:
             self._targets[target].limits = dict(left)
 
+    def breakers(self, target: str, is_open: Mapping[str, bool]) -> None:
+        """Say which policies' breakers are open on a target, replacing what was said."""
+        if target in self._targets:
+            self._targets[target].breakers = dict(is_open)
+
     def operations_in_flight(self, count: int) -> None:
         """Say how many operations are open."""
         self._in_flight.set(count)
@@ -184,6 +197,27 @@ class Instruments:
         if operation.target in self._targets:
             self._targets[operation.target].operated(operation)
             self._render(operation.target, now)
+
+    def storms(self, counts: Mapping[str, tuple[int, int]]) -> None:
+        """Say, by policy, how many targets are affected and how many may be."""
+        if counts.keys() != self._storms:
+            self._storm_affected.clear()
+            self._storm_allowed.clear()
+            self._storms = frozenset(counts)
+        for policy, (affected, allowed) in counts.items():
+            self._storm_affected.labels(policy).set(affected)
+            self._storm_allowed.labels(policy).set(allowed)
+
+    def pauses(self, in_force: Iterable[Pause]) -> None:
+        """Say which pauses are in force, replacing what was said."""
+        pauses = tuple(in_force)
+        self._pause_expiry.clear()
+        for scope in get_args(PauseScope):
+            here = [pause for pause in pauses if pause.scope == scope]
+            self._paused.labels(scope).set(len(here))
+            ends = [pause.expires_at.timestamp() for pause in here if pause.expires_at]
+            if ends:
+                self._pause_expiry.labels(scope).set(min(ends))
 
     def heal_seconds(self, policy: str, seconds: float) -> None:
         """Time a heal: from the condition becoming true to the verified repair."""

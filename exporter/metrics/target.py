@@ -47,6 +47,8 @@ class TargetMetrics:
         self.owned = True
         self.limits: Mapping[tuple[str, str], int] = {}
         """What each policy's limits still allow, by (policy, scope)."""
+        self.breakers: Mapping[str, bool] = {}
+        """Whether each policy's breaker is open."""
         self._max_series = max_series
         self._good: dict[Component, Reading] = {}
         self._probes = Counter[tuple[str, ...]]()
@@ -126,6 +128,7 @@ class TargetMetrics:
         yield "operations_total", self._operations
         yield "policy_held_since_timestamp_seconds", self._held
         yield "limit_remaining", {key: float(left) for key, left in self.limits.items()}
+        yield "breaker_open", {(name,): float(is_open) for name, is_open in self.breakers.items()}
 
     def _known(self, findings: Findings) -> Findings:
         """Findings as if each component that failed now still said what it said when it was ok.

@@ -80,6 +80,17 @@ class InFlightError(MedicError):
         self.operation_id = operation_id
 
 
+class StoppedError(MedicError):
+    """A policy may not write any more: write nothing further, and let later rounds decide.
+
+    ``reason`` is the hold reason's word (``outside_window``, ``paused`` ...).
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
 class LeaseLostError(MedicError):
     """This process no longer owns the operation: stop writing at once."""
 

@@ -105,6 +105,15 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
+class Fence:
+    """Who acts for a shard of the targets, and since which change of hands."""
+
+    shard: str
+    holder: str
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """A remedy with its exact arguments and what it rests on. JSON throughout.
 

@@ -18,8 +18,9 @@ from exporter.model.hold import HoldReason
 from exporter.model.operation import Request
 from exporter.model.report import Report
 from exporter.model.target import Target
+from exporter.policy.case import Case
 from exporter.policy.cel import Outcome, Unknown
-from exporter.policy.gates import GATES, Case, in_flight_behind
+from exporter.policy.gates import GATES, in_flight_behind
 from exporter.policy.limits import exhausted
 from exporter.policy.policy import Policy
 from exporter.policy.sight import Sight, holds
@@ -124,37 +125,58 @@ class _Round:
     now: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """What a condition says about the target or one item, and the values it saw."""
+
+    item: Item | None
+    outcome: Outcome
+    seen: dict[str, Any]
+
+
 def _decide_policy(policy: Policy, round_: _Round) -> list[Decision]:
     if policy.for_each is None:
-        return [_decide_one(policy, None, round_)]
+        return _decide_all(policy, [None], round_)
     items = round_.findings.items.get(policy.for_each)
     if items is None:
-        return [_hold_or_act(policy, None, Unknown((policy.for_each,)), {}, round_)]
+        unknown = _Judged(None, Unknown((policy.for_each,)), {})
+        return [_hold_or_act(policy, unknown, 1, round_)]
     if not items:
         subject = Subject(policy.name, round_.target.name)
         mode = _lower(policy.mode, round_.world.max_mode)
         return [Decision(subject, Result.CLEAR, mode=mode, remedy=policy.action)]
-    return [_decide_one(policy, item, round_) for item in items]
+    return _decide_all(policy, items, round_)
 
 
-def _decide_one(policy: Policy, item: Item | None, round_: _Round) -> Decision:
+def _decide_all(policy: Policy, items: Iterable[Item | None], round_: _Round) -> list[Decision]:
+    judged = [_judge(policy, item, round_) for item in items]
+    affected = sum(one.outcome is not False for one in judged)
+    return [
+        _clear(policy, one, round_)
+        if one.outcome is False
+        else _hold_or_act(policy, one, affected, round_)
+        for one in judged
+    ]
+
+
+def _judge(policy: Policy, item: Item | None, round_: _Round) -> _Judged:
     view = round_.sight.view(item)
-    seen, outcome = view.seen_by(policy.condition), view.judge(policy.condition)
-    if outcome is False:
-        return Decision(
-            subject=Subject(policy.name, round_.target.name, item.key if item else None),
-            result=Result.CLEAR,
-            mode=_lower(policy.mode, round_.world.max_mode),
-            remedy=policy.action,
-            values=seen,
-        )
-    return _hold_or_act(policy, item, outcome, seen, round_)
+    return _Judged(item, view.judge(policy.condition), view.seen_by(policy.condition))
 
 
-def _hold_or_act(
-    policy: Policy, item: Item | None, outcome: Outcome, seen: dict[str, Any], round_: _Round
-) -> Decision:
-    case = _case(policy, item, outcome, round_)
+def _clear(policy: Policy, judged: _Judged, round_: _Round) -> Decision:
+    item = judged.item
+    return Decision(
+        subject=Subject(policy.name, round_.target.name, item.key if item else None),
+        result=Result.CLEAR,
+        mode=_lower(policy.mode, round_.world.max_mode),
+        remedy=policy.action,
+        values=judged.seen,
+    )
+
+
+def _hold_or_act(policy: Policy, judged: _Judged, affected: int, round_: _Round) -> Decision:
+    case = _case(policy, judged, affected, round_)
     verdicts = tuple(gate(case) for gate in GATES)
     held = next((v for v in verdicts if v.holds), None)
     return Decision(
@@ -165,12 +187,13 @@ def _hold_or_act(
         mode=case.mode,
         remedy=policy.action,
         waiting=case.waiting,
-        values=seen,
+        values=judged.seen,
         verdicts=verdicts,
     )
 
 
-def _case(policy: Policy, item: Item | None, outcome: Outcome, round_: _Round) -> Case:
+def _case(policy: Policy, judged: _Judged, affected: int, round_: _Round) -> Case:
+    item, outcome = judged.item, judged.outcome
     report, world, now = round_.report, round_.world, round_.now
     subject = Subject(policy.name, round_.target.name, item.key if item else None)
     mode = _lower(policy.mode, world.max_mode)
@@ -193,6 +216,7 @@ def _case(policy: Policy, item: Item | None, outcome: Outcome, round_: _Round) -
         waiting=waiting,
         usage=usage,
         fits=fits,
+        affected_items=affected,
         report=report,
         findings=round_.findings,
         world=world,

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
-from typing import Annotated
+from functools import cache
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
+from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, WithJsonSchema
 
 from exporter.model.duration import parse_duration
 from exporter.model.target import normalise_url
+from exporter.policy.words import did_you_mean
 
 DURATION_PATTERN = r"^([0-9]+(\.[0-9]+)?(ms|[dhms]))+$"
 FOREVER = "forever"
+MANUAL = "manual"
+MIDNIGHT = "24:00"
+_CLOCK = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
 
 
 class Strict(BaseModel):
@@ -42,6 +49,15 @@ def _positive_or_forever(value: object) -> object:
         raise ValueError(f"{error}, or forever") from error
 
 
+def _positive_or_manual(value: object) -> object:
+    if value == MANUAL:
+        return value
+    try:
+        return _positive(value)
+    except ValueError as error:
+        raise ValueError(f"{error}, or manual") from error
+
+
 def _worker_url(value: str) -> str:
     try:
         parts = urlsplit(value.strip())
@@ -57,6 +73,42 @@ def _worker_url(value: str) -> str:
     return normalise_url(value)
 
 
+_SHARE = re.compile(r"[0-9]{1,3}(\.[0-9]{1,3})?%")
+_ANCHORED = f"^({_CLOCK.pattern})$"
+
+
+def _clock_time(value: object) -> str:
+    """A time in two digits each; a number is what is left of a time without its quotes."""
+    if isinstance(value, str) and _CLOCK.fullmatch(value):
+        return value
+    padded = f"0{value}"
+    mend = f'"{padded}"' if _CLOCK.fullmatch(padded) else '00:00 to 23:59, such as "22:00"'
+    raise ValueError(f"{value!r} is not a time; write {mend}")
+
+
+def _end_time(value: object) -> str:
+    return MIDNIGHT if value == MIDNIGHT else _clock_time(value)
+
+
+def _share(value: object) -> str:
+    if isinstance(value, str) and _SHARE.fullmatch(value) and float(value[:-1]) <= 100:  # noqa: PLR2004 - percent
+        return value
+    raise ValueError(f"{value!r} is not a share; write 0% to 100%, such as 40%")
+
+
+def _zone(value: str) -> str:
+    if value not in _zones():
+        hint = did_you_mean(value, _zones()) or "; write one such as Europe/Berlin or UTC"
+        raise ValueError(f"{value!r} is not a time zone{hint}")
+    return value
+
+
+@cache
+def _zones() -> frozenset[str]:
+    """The names of the IANA database; reading its list takes a while."""
+    return frozenset(available_timezones())
+
+
 _DURATION_SCHEMA = {"type": "string", "pattern": DURATION_PATTERN, "examples": ["30s", "2m", "24h"]}
 
 Duration = Annotated[timedelta, BeforeValidator(_positive), WithJsonSchema(_DURATION_SCHEMA)]
@@ -69,5 +121,34 @@ Period = Annotated[
 ]
 """A duration, or ``forever`` (None)."""
 
+ManualReset = Annotated[
+    timedelta | Literal["manual"],
+    BeforeValidator(_positive_or_manual),
+    WithJsonSchema({"anyOf": [_DURATION_SCHEMA, {"const": MANUAL}]}),
+]
+"""A duration, or ``manual``."""
+
 WorkerUrl = Annotated[str, AfterValidator(_worker_url)]
 """A service URL as the server stores it, or a Lambda ARN."""
+
+ClockTime = Annotated[
+    str, BeforeValidator(_clock_time), WithJsonSchema({"type": "string", "pattern": _ANCHORED})
+]
+"""A time of day, ``00:00`` to ``23:59``."""
+
+EndTime = Annotated[
+    str,
+    BeforeValidator(_end_time),
+    WithJsonSchema({"type": "string", "pattern": _ANCHORED.replace("^", "^24:00$|^", 1)}),
+]
+"""A time of day, or ``24:00``."""
+
+Zone = Annotated[str, AfterValidator(_zone)]
+"""The name of an IANA time zone."""
+
+Share = Annotated[
+    str,
+    BeforeValidator(_share),
+    WithJsonSchema({"type": "string", "pattern": f"^{_SHARE.pattern}$", "examples": ["40%"]}),
+]
+"""A part of a whole: ``40%``."""

@@ -6,26 +6,31 @@ so that ``explain`` can show them all. What the ledger would have to tell holds 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from types import MappingProxyType
 
 from exporter.model.component import Component, Reason, Status
-from exporter.model.decision import Mode, Subject, Verdict, Waiting
+from exporter.model.decision import Mode, Verdict
 from exporter.model.duration import format_duration
-from exporter.model.findings import ComponentState, Findings
+from exporter.model.findings import ComponentState
 from exporter.model.hold import HoldReason
-from exporter.model.operation import Budget, Usage
-from exporter.model.report import Report
-from exporter.policy.cel import Failed, Outcome, Unknown
+from exporter.model.operation import Budget
+from exporter.policy.case import PASSES, Case, Gate, held
+from exporter.policy.cel import Failed, Unknown
+from exporter.policy.circumstances import (
+    breaker_open,
+    clock_suspect,
+    identity_changed,
+    manual_hold,
+    not_owner,
+    outside_window,
+    paused,
+    storm,
+)
 from exporter.policy.limits import exhausted
-from exporter.policy.policy import Policy
 from exporter.policy.waiting import ENOUGH_READINGS
-from exporter.policy.world import World
 
 _FREEZING = frozenset({Reason.THROTTLED, Reason.QUERY_FAILED})
-_PASSES = MappingProxyType({reason: Verdict(reason, holds=False) for reason in HoldReason})
 _SCOPES = MappingProxyType(
     {
         HoldReason.LIMIT_ITEM: "item",
@@ -36,54 +41,19 @@ _SCOPES = MappingProxyType(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
-    """One policy's condition that is not false on one target or item, with all a gate may ask."""
-
-    policy: Policy
-    subject: Subject
-    mode: Mode
-    """The effective one."""
-    outcome: Outcome
-    stale: tuple[str, ...]
-    """Components the condition reads that have no fresh reading."""
-    waiting: Waiting | None
-    """Set when the condition is true on fresh readings."""
-    usage: Usage | None
-    """None while the ledger cannot be read."""
-    fits: bool
-    """Whether one more operation fits into the whole budget, so that no part of it holds."""
-    report: Report
-    findings: Findings
-    world: World
-    now: datetime
-
-    @property
-    def items(self) -> tuple[str, ...]:
-        """The item's key, if it is about an item."""
-        return () if self.subject.item is None else (self.subject.item,)
-
-
-Gate = Callable[[Case], Verdict]
-
-
-def _held(reason: HoldReason, detail: str, until: datetime | None = None) -> Verdict:
-    return Verdict(reason, holds=True, detail=detail, until=until)
-
-
 def mode_off(case: Case) -> Verdict:
     """The policy, or everything, is switched off."""
     if case.mode is not Mode.OFF:
-        return _PASSES[HoldReason.MODE_OFF]
+        return PASSES[HoldReason.MODE_OFF]
     whose = "the policy's mode" if case.policy.mode is Mode.OFF else "max_mode"
-    return _held(HoldReason.MODE_OFF, f"{whose} is off")
+    return held(HoldReason.MODE_OFF, f"{whose} is off")
 
 
 def ledger_unavailable(case: Case) -> Verdict:
     """No ledger, no action."""
     if case.world.ledger_ok:
-        return _PASSES[HoldReason.LEDGER_UNAVAILABLE]
-    return _held(HoldReason.LEDGER_UNAVAILABLE, "the ledger cannot be written")
+        return PASSES[HoldReason.LEDGER_UNAVAILABLE]
+    return held(HoldReason.LEDGER_UNAVAILABLE, "the ledger cannot be written")
 
 
 def frozen(case: Case) -> Verdict:
@@ -96,8 +66,8 @@ def frozen(case: Case) -> Verdict:
             reading = case.report.readings.get(component)
             if reading is not None and reading.retry_after is not None:
                 until = reading.finished_at + reading.retry_after
-            return _held(HoldReason.FROZEN, f"{component} reports {state.reason}", until)
-    return _PASSES[HoldReason.FROZEN]
+            return held(HoldReason.FROZEN, f"{component} reports {state.reason}", until)
+    return PASSES[HoldReason.FROZEN]
 
 
 def _query_fails(state: ComponentState) -> bool:
@@ -108,15 +78,15 @@ def _query_fails(state: ComponentState) -> bool:
 def report_stale(case: Case) -> Verdict:
     """Something the condition reads has no fresh reading."""
     if not case.stale:
-        return _PASSES[HoldReason.REPORT_STALE]
-    return _held(HoldReason.REPORT_STALE, f"no fresh reading of {', '.join(case.stale)}")
+        return PASSES[HoldReason.REPORT_STALE]
+    return held(HoldReason.REPORT_STALE, f"no fresh reading of {', '.join(case.stale)}")
 
 
 def component_unknown(case: Case) -> Verdict:
     """CEL cannot decide the condition without values that are unknown now."""
     if not isinstance(case.outcome, Unknown):
-        return _PASSES[HoldReason.COMPONENT_UNKNOWN]
-    return _held(
+        return PASSES[HoldReason.COMPONENT_UNKNOWN]
+    return held(
         HoldReason.COMPONENT_UNKNOWN, f"{', '.join(case.outcome.variables)} unknown at present"
     )
 
@@ -124,38 +94,38 @@ def component_unknown(case: Case) -> Verdict:
 def expression_error(case: Case) -> Verdict:
     """The condition fails when it is evaluated."""
     if not isinstance(case.outcome, Failed):
-        return _PASSES[HoldReason.EXPRESSION_ERROR]
-    return _held(HoldReason.EXPRESSION_ERROR, case.outcome.message)
+        return PASSES[HoldReason.EXPRESSION_ERROR]
+    return held(HoldReason.EXPRESSION_ERROR, case.outcome.message)
 
 
 def pending(case: Case) -> Verdict:
     """Not true for long enough yet, or not on enough distinct readings."""
     wanted, waiting = case.policy.for_, case.waiting
     if wanted <= timedelta(0):
-        return _PASSES[HoldReason.PENDING]
+        return PASSES[HoldReason.PENDING]
     if waiting is None:
-        return _held(HoldReason.PENDING, "not seen to be true now")
+        return held(HoldReason.PENDING, "not seen to be true now")
     lasted = case.now - waiting.since
     if lasted >= wanted and waiting.distinct >= ENOUGH_READINGS:
-        return _PASSES[HoldReason.PENDING]
+        return PASSES[HoldReason.PENDING]
     detail = f"true for {format_duration(lasted)} of {format_duration(wanted)}"
     few = [name for name, (_, count) in waiting.readings.items() if count < ENOUGH_READINGS]
     if few:
         detail += f", waiting for a second reading of {', '.join(sorted(few))}"
-    return _held(HoldReason.PENDING, detail, waiting.since + wanted)
+    return held(HoldReason.PENDING, detail, waiting.since + wanted)
 
 
 def in_flight(case: Case) -> Verdict:
     """Another operation is open on the target."""
     operation = case.world.open_operations.get(case.subject.target)
     if operation is None:
-        return _PASSES[HoldReason.IN_FLIGHT]
+        return PASSES[HoldReason.IN_FLIGHT]
     return in_flight_behind(f"{operation.remedy} ({operation.id}) is open on the target")
 
 
 def in_flight_behind(detail: str) -> Verdict:
     """The verdict on what has to wait for another operation on its target."""
-    return _held(HoldReason.IN_FLIGHT, detail)
+    return held(HoldReason.IN_FLIGHT, detail)
 
 
 def cooldown(case: Case) -> Verdict:
@@ -169,7 +139,7 @@ def _limit(reason: HoldReason) -> Gate:
     def gate(case: Case) -> Verdict:
         windows = tuple(w for w in case.policy.budget.windows if w.scope == scope)
         if not windows:
-            return _PASSES[reason]
+            return PASSES[reason]
         return _spent(case, reason, Budget(timedelta(0), windows))
 
     gate.__name__ = str(reason)
@@ -179,42 +149,50 @@ def _limit(reason: HoldReason) -> Gate:
 
 def _spent(case: Case, reason: HoldReason, budget: Budget) -> Verdict:
     if case.fits:
-        return _PASSES[reason]
+        return PASSES[reason]
     if case.usage is None:
-        return _held(reason, "what was done before is unknown while the ledger is unavailable")
+        return held(reason, "what was done before is unknown while the ledger is unavailable")
     found = exhausted(budget, case.usage, now=case.now, items=case.items)
     if found is None:
-        return _PASSES[reason]
+        return PASSES[reason]
     _, detail, until = found
-    return _held(reason, detail, until)
+    return held(reason, detail, until)
 
 
 def preflight_refused(case: Case) -> Verdict:
     """The remedy's own preflight refused lately, and waits before it is asked again."""
     refusal = case.world.refusals.get(case.subject)
     if refusal is None or refusal.until <= case.now:
-        return _PASSES[HoldReason.PREFLIGHT_REFUSED]
-    return _held(HoldReason.PREFLIGHT_REFUSED, f"{refusal.reason}: {refusal.detail}", refusal.until)
+        return PASSES[HoldReason.PREFLIGHT_REFUSED]
+    return held(HoldReason.PREFLIGHT_REFUSED, f"{refusal.reason}: {refusal.detail}", refusal.until)
 
 
 def observing(case: Case) -> Verdict:
     """Everything else is open, but the effective mode only rehearses."""
     if case.mode is Mode.ENFORCE:
-        return _PASSES[HoldReason.OBSERVING]
+        return PASSES[HoldReason.OBSERVING]
     if case.policy.mode is case.mode:
-        return _held(HoldReason.OBSERVING, f"the policy's mode is {case.mode}")
-    return _held(HoldReason.OBSERVING, f"max_mode is {case.world.max_mode}")
+        return held(HoldReason.OBSERVING, f"the policy's mode is {case.mode}")
+    return held(HoldReason.OBSERVING, f"max_mode is {case.world.max_mode}")
 
 
 GATES: tuple[Gate, ...] = (
     mode_off,
     ledger_unavailable,
+    not_owner,
+    paused,
+    manual_hold,
+    clock_suspect,
+    identity_changed,
     frozen,
     report_stale,
     component_unknown,
     expression_error,
     pending,
     in_flight,
+    breaker_open,
+    storm,
+    outside_window,
     cooldown,
     _limit(HoldReason.LIMIT_ITEM),
     _limit(HoldReason.LIMIT_TARGET),

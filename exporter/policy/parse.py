@@ -9,9 +9,11 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import time, timedelta
+from fractions import Fraction
 from types import MappingProxyType
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from pydantic import ValidationError
 
@@ -20,12 +22,22 @@ from exporter.model.operation import Budget, Window
 from exporter.model.redact import redact_text
 from exporter.model.variables import ITEM_KINDS
 from exporter.policy.actions import ACTIONS, BUILT_ACTIONS, NOT_BUILT
+from exporter.policy.breaker import Breaker
 from exporter.policy.cel import Condition, compile_condition
 from exporter.policy.cel_errors import ConditionError
 from exporter.policy.complaints import spell, where
 from exporter.policy.document import Document, Mark, Path, Problem
+from exporter.policy.fields import MIDNIGHT
 from exporter.policy.policy import Policy, Selector, Verify
-from exporter.policy.schema import PolicyFileModel, PolicyModel
+from exporter.policy.schema import (
+    BreakerModel,
+    PolicyFileModel,
+    PolicyModel,
+    StormModel,
+    WindowModel,
+)
+from exporter.policy.storm import Storm
+from exporter.policy.windows import DAYS, DayWindow
 from exporter.policy.words import did_you_mean, listing
 
 MAX_PROBLEMS = 100
@@ -184,6 +196,9 @@ class _Parser:
             arguments=MappingProxyType(arguments),
             budget=Budget(model.cooldown, windows + self._limits),
             verify=Verify(model.verify.within, model.verify.healthy_for),
+            storm=_storm(model.storm),
+            breaker=_breaker(model.breaker),
+            windows=tuple(_window(w) for w in model.windows or ()),
             revision=revision(model, arguments),
             place=self._text(self._document.mark(path)),
             places=MappingProxyType(self._places(path)),
@@ -208,6 +223,25 @@ class _Parser:
 
     def _add_key(self, path: Path, message: str) -> None:
         self._add(self._document.key_mark(path), path, message)
+
+
+def _storm(model: StormModel) -> Storm:
+    share = Fraction(model.max_unhealthy.removesuffix("%")) / 100
+    return Storm(share, model.at_least, model.at_most, model.max_items)
+
+
+def _breaker(model: BreakerModel) -> Breaker:
+    reset = model.reset if isinstance(model.reset, timedelta) else None
+    return Breaker(model.failed, model.per, reset)
+
+
+def _window(model: WindowModel) -> DayWindow:
+    return DayWindow(
+        days=frozenset(DAYS.index(day) for day in model.days),
+        start=time.fromisoformat(model.start),
+        end=None if model.end == MIDNIGHT else time.fromisoformat(model.end),
+        zone=ZoneInfo(model.timezone),
+    )
 
 
 def revision(model: PolicyModel, arguments: Mapping[str, Any]) -> str:

@@ -11,7 +11,10 @@ from typing import Any
 from exporter.model.decision import Mode
 from exporter.model.operation import Budget, PolicyRef
 from exporter.model.target import Target
+from exporter.policy.breaker import Breaker
 from exporter.policy.cel import Condition
+from exporter.policy.storm import Storm
+from exporter.policy.windows import DayWindow
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,10 @@ class Policy:
     for_each: str | None = None
     for_: timedelta = timedelta(0)
     verify: Verify = Verify()
+    storm: Storm = field(default_factory=Storm)
+    breaker: Breaker = field(default_factory=Breaker)
+    windows: tuple[DayWindow, ...] = ()
+    """It acts only within one of these; none: always."""
     revision: str = ""
     """Short SHA-256 of what it says, without comments, layout and place."""
     place: str = field(default="", compare=False)

@@ -13,10 +13,20 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, StringConstraints, WithJsonSchema, model_validator
 
 from exporter.model.variables import ITEM_KINDS
-from exporter.policy.fields import Duration, Period, Strict
+from exporter.policy.fields import (
+    ClockTime,
+    Duration,
+    EndTime,
+    ManualReset,
+    Period,
+    Share,
+    Strict,
+    Zone,
+)
+from exporter.policy.windows import DAYS
 from exporter.policy.words import did_you_mean, listing
 
-UNBUILT_KEYS = frozenset({"storm", "breaker", "windows", "block_on_alerts", "notify"})
+UNBUILT_KEYS = frozenset({"block_on_alerts", "notify"})
 """Keys of a policy that are designed, but refused until they are built."""
 
 _Text = Annotated[str, StringConstraints(min_length=1, max_length=253)]
@@ -67,6 +77,75 @@ class VerifyModel(Strict):
         return self
 
 
+class StormModel(Strict):
+    """When too much is wrong at once for a remedy on one target."""
+
+    max_unhealthy: Share = Field(
+        default="40%", description="Of the policy's targets, this share may be affected."
+    )
+    at_least: int = Field(
+        default=1, ge=0, le=1_000_000, description="So many may be, however small the share is."
+    )
+    at_most: int = Field(
+        default=20, ge=0, le=1_000_000, description="And never more, however many targets."
+    )
+    max_items: int = Field(
+        default=20, ge=1, le=1_000_000, description="Affected items of one target, with for_each."
+    )
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.at_least > self.at_most:
+            raise ValueError("at_least is more than at_most; write a larger at_most")
+        return self
+
+
+class BreakerModel(Strict):
+    """When a remedy that does not help is stopped; what succeeds in between changes nothing."""
+
+    failed: int = Field(
+        default=2,
+        ge=1,
+        le=1000,
+        description="Open after so many that were unverified, failed, indeterminate, interrupted.",
+    )
+    per: Duration = Field(default=timedelta(hours=24), description="Within this time.")
+    reset: ManualReset = Field(
+        default="manual", description="manual: a person closes it; or for how long it stays open."
+    )
+
+
+def _day(value: str) -> str:
+    if value not in DAYS:
+        short = value[:3].lower()
+        hint = f"; write {short}" if short in DAYS else f"; write {', '.join(DAYS)}"
+        raise ValueError(f"{value!r} is not a day{hint}")
+    return value
+
+
+_Day = Annotated[str, AfterValidator(_day), WithJsonSchema({"type": "string", "enum": list(DAYS)})]
+
+
+class WindowModel(Strict):
+    """Hours in which the policy may act, as the clock on the wall shows them."""
+
+    days: list[_Day] = Field(
+        min_length=1, description="The days on which the window starts, mon to sun."
+    )
+    start: ClockTime = Field(description='From this time on, such as "22:00".')
+    end: EndTime = Field(
+        description='Until this time, such as "05:00", on the next day if it is not after start.'
+    )
+    timezone: Zone = Field(description="Whose clock: an IANA time zone such as Europe/Berlin.")
+
+    @model_validator(mode="after")
+    def _has_length(self) -> Self:
+        if self.start == self.end:
+            message = "start and end are the same; for whole days write start 00:00 and end 24:00"
+            raise ValueError(message)
+        return self
+
+
 class TargetsModel(Strict):
     """Which targets; a target must have one of the names and all of the labels."""
 
@@ -106,6 +185,11 @@ class PolicyModel(Strict):
     cooldown: Duration = Field(description="Between two operations of the remedy on a target.")
     limits: list[LimitModel] = Field(min_length=1, description="All of them must have room.")
     verify: VerifyModel = Field(default_factory=VerifyModel)
+    storm: StormModel = Field(default_factory=StormModel)
+    breaker: BreakerModel = Field(default_factory=BreakerModel)
+    windows: list[WindowModel] | None = Field(
+        default=None, min_length=1, description="Act only within one of these. Absent: always."
+    )
 
 
 class PolicyFileModel(Strict):
@@ -125,6 +209,14 @@ EXAMPLES: Mapping[str, str] = MappingProxyType(
         "scope": "scope: target",
         "max": "max: 3",
         "per": "per: 24h",
+        "failed": "failed: 2",
+        "max_unhealthy": "max_unhealthy: 40%",
+        "reset": "reset: manual",
+        "windows": "windows: and a list of days, start, end and timezone",
+        "days": "days: [mon, tue]",
+        "start": 'start: "22:00"',
+        "end": 'end: "05:00"',
+        "timezone": "timezone: Europe/Berlin",
     }
 )
 """What to write for a key that is missing or empty."""
@@ -138,6 +230,9 @@ def keys_at(path: tuple[str | int, ...]) -> tuple[str, ...]:
         ("policies",): PolicyModel,
         ("policies", "limits"): LimitModel,
         ("policies", "verify"): VerifyModel,
+        ("policies", "windows"): WindowModel,
+        ("policies", "breaker"): BreakerModel,
+        ("policies", "storm"): StormModel,
         ("policies", "targets"): TargetsModel,
     }
     model = models.get(shape)

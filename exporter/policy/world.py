@@ -5,13 +5,17 @@ The round assembles it; ``decide`` only looks. A gate that needs another fact ad
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
 from exporter.model.decision import Decision, Mode, Subject, Waiting
 from exporter.model.operation import Usage
+from exporter.model.orders import Pause
+from exporter.policy.breaker import Failure
+from exporter.policy.clock import Suspicion
+from exporter.policy.storm import Others
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,16 @@ class Refusal:
     until: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class LastManual:
+    """The last operation of a person on the target."""
+
+    at: datetime
+    """When it last did something."""
+    actor: str
+    remedy: str
+
+
 class UsageOf(Protocol):
     """Looks up earlier operations in memory; asked only while the ledger is readable."""
 
@@ -38,6 +52,14 @@ class UsageOf(Protocol):
         self, policy: str, target: str, remedy: str, items: tuple[str, ...], mode: Mode, /
     ) -> Usage:
         """Return what a policy's budget has spent, counting only operations of the same mode."""
+
+
+def _nobody(_policy: str) -> Others:
+    return Others()
+
+
+def _none(*_: str) -> tuple[Failure, ...]:
+    return ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +76,23 @@ class World:
     waiting: Mapping[Subject, Waiting] = field(default_factory=dict)
     """From the previous round's decisions (``waiting_of``); empty after a restart."""
     refusals: Mapping[Subject, Refusal] = field(default_factory=dict)
+    owned: bool = True
+    """Whether this process acts for the target, or stands by."""
+    holder: str = ""
+    """Who acts for it; empty when nobody does yet."""
+    pauses: tuple[Pause, ...] = ()
+    """Those nobody lifted; some may have run out."""
+    manual: LastManual | None = None
+    clock: Suspicion | None = None
+    """The clock was set a short while ago."""
+    identity: str | None = None
+    """Why the target may be another Restate than the known one."""
+    others: Callable[[str], Others] = _nobody
+    """By policy: how the targets beside this one are."""
+    failures: Callable[[str, str], tuple[Failure, ...]] = _none
+    """What ended badly on a target with a remedy and was not reset; asked as ``usage`` is."""
+    failures_of: Callable[[str], tuple[Failure, ...]] = _none
+    """The same of a policy, on every target."""
 
 
 def waiting_of(decisions: Iterable[Decision]) -> dict[Subject, Waiting]:

@@ -39,7 +39,8 @@ async def restore(
         try:
             lost = _lost(settings, await context.api.admin.get_service(name))
             if lost:
-                await guard.before_write(f"put back {', '.join(sorted(lost))} of service {name}")
+                step = f"put back {', '.join(sorted(lost))} of service {name}"
+                await guard.before_write(step, completes=True)
                 await context.api.admin.patch_service(name, lost)
                 kept[name] = lost
         except CallFailedError as error:

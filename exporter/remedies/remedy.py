@@ -19,11 +19,16 @@ from exporter.restate_api import RestateApi
 class WriteGuard(Protocol):
     """Asked right before every write: the lease is checked, the step is recorded.
 
-    Raises LeaseLostError (stop at once) or LedgerUnavailableError (no ledger, no action).
+    Raises StoppedError (a pause, the end of a window), LeaseLostError (stop at once) or
+    LedgerUnavailableError (no ledger, no action): let them through.
     """
 
-    async def before_write(self, step: str) -> None:
-        """Confirm that this process may write now. ``step`` names the write for the ledger."""
+    async def before_write(self, step: str, *, completes: bool = False) -> None:
+        """Confirm that this process may write now. ``step`` names the write for the ledger.
+
+        ``completes``: without this write the one before would leave something half done, so a
+        pause does not stop it.
+        """
 
     async def item_done(self, outcome: ItemOutcome) -> None:
         """Record what became of one item."""

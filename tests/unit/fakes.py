@@ -50,12 +50,19 @@ class Clock:
     def __init__(self, at: datetime = NOW) -> None:
         self.at = at
         self.slept: list[float] = []
+        self.set_by = 0.0
+        """By how many seconds somebody has set the wall clock."""
 
     def now(self) -> datetime:
         return self.at
 
     def monotonic(self) -> float:
-        return (self.at - NOW).total_seconds()
+        return (self.at - NOW).total_seconds() - self.set_by
+
+    def set(self, seconds: float) -> datetime:
+        """Set the wall clock forward or back; the boot clock does not move."""
+        self.set_by += seconds
+        return self.advance(seconds)
 
     def advance(self, seconds: float) -> datetime:
         self.at += timedelta(seconds=seconds)

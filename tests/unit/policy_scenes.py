@@ -10,6 +10,7 @@ from exporter.model.component import Component, Reason, Status
 from exporter.model.decision import Decision, Mode, Subject, Waiting
 from exporter.model.derive import derive
 from exporter.model.operation import Usage
+from exporter.model.orders import Pause
 from exporter.model.report import Reading, Report
 from exporter.model.target import Target, Worker
 from exporter.model.views import (
@@ -27,11 +28,14 @@ from exporter.model.views import (
     ServicesView,
     View,
 )
+from exporter.policy.breaker import Failure
+from exporter.policy.clock import Suspicion
 from exporter.policy.decide import decide
 from exporter.policy.document import read_document
 from exporter.policy.parse import parse
 from exporter.policy.policy import Policy
-from exporter.policy.world import OpenOperation, Refusal, World
+from exporter.policy.storm import Others
+from exporter.policy.world import LastManual, OpenOperation, Refusal, World
 
 NOW = datetime(2026, 11, 2, 3, 0, tzinfo=UTC)
 URL = "http://w1:9080/"
@@ -142,7 +146,16 @@ def world(  # a default for each field, so that a test names only what it is abo
     open_operations: Mapping[str, OpenOperation] | None = None,
     waiting: Mapping[Subject, Waiting] | None = None,
     refusals: Mapping[Subject, Refusal] | None = None,
+    failures: Iterable[Failure] = (),
+    pauses: tuple[Pause, ...] = (),
+    manual: LastManual | None = None,
+    clock: Suspicion | None = None,
+    identity: str | None = None,
+    others: Others | None = None,
+    holder: str | None = None,
 ) -> World:
+    bad = tuple(failures)
+
     def usage_of(
         _policy: str, _target: str, _remedy: str, _items: tuple[str, ...], _mode: Mode, /
     ) -> Usage:
@@ -156,6 +169,15 @@ def world(  # a default for each field, so that a test names only what it is abo
         open_operations=open_operations or {},
         waiting=waiting or {},
         refusals=refusals or {},
+        pauses=pauses,
+        manual=manual,
+        clock=clock,
+        identity=identity,
+        owned=holder is None,
+        holder=holder or "",
+        others=lambda _policy: others or Others(),
+        failures=lambda target, _remedy: tuple(f for f in bad if f.target == target),
+        failures_of=lambda name: tuple(f for f in bad if f.policy == name),
     )
 
 

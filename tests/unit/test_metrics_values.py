@@ -18,6 +18,7 @@ from exporter.model.decision import Decision, Mode, Result, Subject
 from exporter.model.derive import derive
 from exporter.model.hold import HoldReason
 from exporter.model.operation import Operation, Outcome, Phase, PolicyRef
+from exporter.model.orders import Pause
 from exporter.model.report import Report
 from exporter.model.target import Target
 from exporter.model.views import InvocationGroup, InvocationsView
@@ -377,6 +378,9 @@ def test_every_family_of_the_catalogue_can_be_produced() -> None:
     failing = synthetic.failure(lab.target, Component.INGRESS)
     lab.instruments.observe_probe("local", failing)
     lab.instruments.limits_left("local", {("p", "target"): 2})
+    lab.instruments.breakers("local", {"p": True})
+    lab.instruments.storms({"p": (1, 2)})
+    lab.instruments.pauses([Pause(1, "global", "", "mira", "x", START, START)])
     lab.instruments.operation_finished(operation(Outcome.VERIFIED), now=START)
     lab.instruments.decision_changed("p", Result.CLEAR)
     lab.instruments.heal_seconds("p", 1.0)

@@ -11,8 +11,12 @@ from exporter.model.component import Component, Reason
 from exporter.model.decision import Mode, Result, Subject, Waiting
 from exporter.model.hold import HoldReason
 from exporter.model.operation import Usage, Window
+from exporter.model.orders import Pause
+from exporter.policy.breaker import Failure
+from exporter.policy.clock import Suspicion
 from exporter.policy.gates import GATES
-from exporter.policy.world import OpenOperation, Refusal
+from exporter.policy.storm import Others
+from exporter.policy.world import LastManual, OpenOperation, Refusal
 from tests.unit.policy_scenes import (
     NOW,
     ONE,
@@ -29,17 +33,9 @@ from tests.unit.policy_scenes import (
 BROKEN = views(missing=["Counter"])
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 UNBUILT = {
-    HoldReason.NOT_OWNER,
-    HoldReason.PAUSED,
-    HoldReason.MANUAL_HOLD,
-    HoldReason.CLOCK_SUSPECT,
-    HoldReason.IDENTITY_CHANGED,
-    HoldReason.BREAKER_OPEN,
-    HoldReason.STORM,
     HoldReason.ALERTS_UNKNOWN,
     HoldReason.ALERT_FIRING,
     HoldReason.SILENCED,
-    HoldReason.OUTSIDE_WINDOW,
     HoldReason.AWAITING_APPROVAL,
 }
 
@@ -87,7 +83,9 @@ def test_frozen(reason: Reason) -> None:
     seen = report(BROKEN, failed={Component.INVOCATIONS: reason}, retry_after=timedelta(seconds=20))
     found = decision(policy(), seen)
     assert found.reason is HoldReason.FROZEN
-    assert found.verdicts[2].until == NOW + timedelta(seconds=20)
+    assert {v.gate: v for v in found.verdicts}[HoldReason.FROZEN].until == NOW + timedelta(
+        seconds=20
+    )
 
 
 def test_report_stale() -> None:
@@ -196,6 +194,113 @@ def test_the_items_of_a_target_go_in_their_order() -> None:
     first, second = decisions(rule, seen, target=TWO)
     assert (first.subject.item, first.result) == (URL, Result.ACT)
     assert second.reason is HoldReason.IN_FLIGHT
+
+
+def test_not_owner() -> None:
+    """While another process acts, or nobody knows who does."""
+    found = decision(policy(), report(BROKEN), world(holder="there:1:abc"))
+    assert found.reason is HoldReason.NOT_OWNER
+    assert found.detail == "there:1:abc acts for this target; this instance stands by"
+    assert decision(policy(), report(BROKEN), world(holder="")).reason is HoldReason.NOT_OWNER
+
+
+def test_paused() -> None:
+    """A pause of everything, of the target or of the policy holds while it is in force."""
+    for scope, name in (("global", ""), ("target", "prod"), ("policy", "p")):
+        pause = Pause(7, scope, name, "mira", "rollout", NOW, NOW + HOUR)  # type: ignore[arg-type]
+        found = decision(policy(), report(BROKEN), world(pauses=(pause,)))
+        assert found.reason is HoldReason.PAUSED
+        assert next(v for v in found.verdicts if v.holds).until == NOW + HOUR
+        over = replace(pause, expires_at=NOW)
+        assert decision(policy(), report(BROKEN), world(pauses=(over,))).result is Result.ACT
+        longer = (pause, replace(pause, expires_at=None))
+        found = decision(policy(), report(BROKEN), world(pauses=longer))
+        assert next(v for v in found.verdicts if v.holds).until is None
+
+
+def test_manual_hold() -> None:
+    """Ten minutes after a person's operation, policies may act again."""
+    last = LastManual(NOW - 9 * MINUTE, "mira", "force-redeploy")
+    found = decision(policy(), report(BROKEN), world(manual=last))
+    assert found.reason is HoldReason.MANUAL_HOLD
+    assert found.detail == "mira ran force-redeploy on this target 9m ago"
+    assert next(v for v in found.verdicts if v.holds).until == NOW + MINUTE
+    over = replace(last, at=NOW - 10 * MINUTE)
+    assert decision(policy(), report(BROKEN), world(manual=over)).result is Result.ACT
+
+
+def test_clock_suspect() -> None:
+    """While the clock is suspect, whatever it says now."""
+    suspicion = Suspicion("the clock was set back by 1h", NOW + MINUTE)
+    found = decision(policy(), report(BROKEN), world(clock=suspicion))
+    assert (found.reason, found.detail) == (HoldReason.CLOCK_SUSPECT, suspicion.sentence)
+
+
+def test_identity_changed() -> None:
+    """What may be another Restate is for a person, and it says how."""
+    found = decision(policy(), report(BROKEN), world(identity="the cluster was a and is now b"))
+    assert found.reason is HoldReason.IDENTITY_CHANGED
+    assert found.detail.endswith("restate-medic accept prod")
+
+
+def test_breaker_open() -> None:
+    """Two failures of the remedy on the target stop it, until a person says otherwise."""
+    once = Failure(NOW - HOUR, "p", "prod")
+    again = Failure(NOW - MINUTE, "another", "prod")
+    assert decision(policy(), report(BROKEN), world(failures=[once])).result is Result.ACT
+    found = decision(policy(), report(BROKEN), world(failures=[once, again]))
+    assert found.reason is HoldReason.BREAKER_OPEN
+    assert "breaker reset prod force-redeploy" in found.detail
+    elsewhere = [one._replace(target="other") for one in (once, again)]
+    assert decision(policy(), report(BROKEN), world(failures=elsewhere)).result is Result.ACT
+    blind = decision(policy(), report(BROKEN), world(ledger_ok=False))
+    assert HoldReason.BREAKER_OPEN in {v.gate for v in blind.verdicts if v.holds}
+
+
+@pytest.mark.parametrize(
+    ("others", "said"),
+    [
+        (Others(1), None),
+        (Others(2, 1), "2 of 2 targets are affected, more than 1"),
+        (Others(5, 1), None),
+        (Others(5, 2), "3 of 5 targets are affected, more than 2"),
+        (Others(1000, 19), None),
+        (Others(1000, 20), "21 of 1000 targets are affected, more than 20"),
+        (Others(5, 0, ("lab", "staging")), "no word yet from lab and staging"),
+    ],
+)
+def test_storm(others: Others, said: str | None) -> None:
+    """Too many targets of the policy affected, or some that nobody has heard of."""
+    found = decision(policy(), report(BROKEN), world(others=others))
+    assert (found.reason is HoldReason.STORM) is (said is not None)
+    assert (said or "") in found.detail
+
+
+def test_too_many_items_of_one_target_are_a_storm() -> None:
+    """Those that are unknown count; those that are well do not."""
+    rule = policy("size(item.missing) > 0", more="storm: {max_items: 1}", for_each="workers")
+    one = report(views(TWO, missing=["Counter"]), target=TWO)
+    assert decisions(rule, one, target=TWO)[0].result is Result.ACT
+    both = report(views(TWO, missing=["Counter", "Mailer"]), target=TWO)
+    found = decisions(rule, both, target=TWO)
+    assert {one.reason for one in found} == {HoldReason.STORM}
+    assert found[0].detail == "2 items are affected on this target, more than 1"
+
+
+def test_outside_window() -> None:
+    """Outside its hours it holds, whatever they are of; it says when they begin."""
+    more = """
+        windows:
+          - {days: [mon], start: "22:00", end: "05:00", timezone: Europe/Berlin}
+    """
+    found = decision(policy(more=more), report(BROKEN))  # a Monday, four in the morning there
+    assert found.reason is HoldReason.OUTSIDE_WINDOW
+    assert found.detail == "only within mon 22:00 to 05:00 Europe/Berlin"
+    (verdict,) = [v for v in found.verdicts if v.holds]
+    assert verdict.until == NOW.replace(hour=21)
+    night = NOW.replace(hour=21)
+    seen = report(BROKEN, at=night)
+    assert decision(policy(more=more), seen, now=night).result is Result.ACT
 
 
 def test_cooldown() -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import time, timedelta
+from fractions import Fraction
 from pathlib import Path
 from textwrap import dedent
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -15,9 +17,12 @@ from exporter.model.decision import Mode
 from exporter.model.errors import ConfigurationError
 from exporter.model.operation import Budget, Window
 from exporter.model.target import Target
+from exporter.policy.breaker import Breaker
 from exporter.policy.check import check
 from exporter.policy.load import check_against, load_policies, read_policies
 from exporter.policy.policy import Selector, Verify
+from exporter.policy.storm import Storm
+from exporter.policy.windows import DayWindow
 from tests.unit.policy_scenes import ONE, TWO, policies, policy
 
 GOOD = """\
@@ -57,6 +62,9 @@ def test_a_policy_is_what_the_file_says() -> None:
             cooldown: 15m
             limits: [{scope: item, max: 0, per: forever}, {scope: policy, max: 10, per: 1h}]
             verify: {within: 20m, healthy_for: 1m}
+            storm: {max_unhealthy: 12.5%, at_least: 2, at_most: 3, max_items: 4}
+            breaker: {failed: 3, per: 1h, reset: 30m}
+            windows: [{days: [sat, sun], start: 22:00, end: "24:00", timezone: Europe/Berlin}]
     """)
     assert (rule.name, rule.mode, rule.for_each) == ("all-of-it", Mode.ENFORCE, "workers")
     assert rule.selector == Selector(("22:00",), {"tier": "critical"})
@@ -66,6 +74,10 @@ def test_a_policy_is_what_the_file_says() -> None:
     windows = (Window("item", 0, None), Window("policy", 10, timedelta(hours=1)))
     assert rule.budget == Budget(timedelta(minutes=15), windows)
     assert rule.verify == Verify(timedelta(minutes=20), timedelta(minutes=1))
+    assert rule.storm == Storm(Fraction(1, 8), 2, 3, 4)
+    assert rule.breaker == Breaker(3, timedelta(hours=1), timedelta(minutes=30))
+    (window,) = rule.windows
+    assert window == DayWindow(frozenset({5, 6}), time(22), None, ZoneInfo("Europe/Berlin"))
     assert rule.place == "policies/test.yaml:3:5"
     assert rule.at("verify.healthy_for") == rule.at("verify") == "policies/test.yaml:12:13"
 
@@ -75,6 +87,8 @@ def test_what_is_left_out_has_its_default() -> None:
     (rule,) = policies(GOOD)
     assert (rule.mode, rule.for_, rule.verify) == (Mode.OBSERVE, timedelta(0), Verify())
     assert rule.arguments == {"stable_for": timedelta(seconds=30)}
+    assert rule.storm == Storm(Fraction(2, 5), 1, 20, 20)
+    assert (rule.windows, rule.breaker) == ((), Breaker(2, timedelta(hours=24), None))
 
 
 def test_the_revision_follows_the_meaning_not_the_text() -> None:
@@ -84,6 +98,11 @@ def test_the_revision_follows_the_meaning_not_the_text() -> None:
     assert policies(same)[0].revision == rule.revision
     assert policies(GOOD.replace("24h", "1d"))[0].revision == rule.revision
     assert policies(GOOD.replace("max: 3", "max: 4"))[0].revision != rule.revision
+
+
+def window(inside: str, column: int, said: str) -> tuple[str, str, str, str]:
+    """One window, and where in it what is wrong."""
+    return ("name: good", f"name: good\n    windows: [{{{inside}}}]", f"3:{column}", said)
 
 
 CASES = {
@@ -105,9 +124,30 @@ CASES = {
     "approve": ("name: good", "name: good\n    mode: approve", "3:11", "not built yet"),
     "empty": ("name: good", "name: good\n    targets:", "3:5", "targets: is empty"),
     "selects": ("name: good", "name: good\n    targets: {}", "3:14", "write names or labels"),
-    "storm": ("name: good", "name: good\n    storm: {}", "3:5", "'storm' is not built yet"),
-    "breaker": ("name: good", "name: good\n    breaker: 1", "3:5", "not built yet"),
-    "windows": ("name: good", "name: good\n    windows: []", "3:5", "not built yet"),
+    "storm": ("name: good", "name: good\n    storm: 40%", "3:12", "must be a mapping"),
+    "share": ("name: good", "name: good\n    storm: {max_unhealthy: 40}", "3:28", "such as 40%"),
+    "part": ("name: good", "name: good\n    storm: {max_unhealthy: 101%}", "3:28", "to 100%"),
+    "order": ("name: good", "name: good\n    storm: {at_least: 21}", "3:12", "larger at_most"),
+    "storm items": ("name: good", "name: good\n    storm: {max_items: 0}", "3:24", "1 or more"),
+    "breaker": ("name: good", "name: good\n    breaker: 1", "3:14", "must be a mapping"),
+    "failed": ("name: good", "name: good\n    breaker: {failed: 0}", "3:23", "write 1 or more"),
+    "reset": ("name: good", "name: good\n    breaker: {reset: never}", "3:22", "or manual"),
+    "breaker key": ("name: good", "name: good\n    breaker: {max: 1}", "3:15", "write failed"),
+    "windows": ("name: good", "name: good\n    windows: []", "3:14", "windows: is empty"),
+    "no days": window('start: "22:00", end: "05:00", timezone: UTC', 15, "days: [mon, tue]"),
+    "day": window('days: [Monday], start: "22:00", end: "05:00", timezone: UTC', 23, "write mon"),
+    "no day": window('days: [x], start: "22:00", end: "05:00", timezone: UTC', 23, "mon, tue"),
+    "days none": window('days: [], start: "22:00", end: "05:00", timezone: UTC', 22, "is empty"),
+    "start": window('days: [mon], start: 9:00, end: "05:00", timezone: UTC', 36, '"09:00"'),
+    "hour": window('days: [mon], start: "25:00", end: "05:00", timezone: UTC', 36, "to 23:59"),
+    "whole hour": window('days: [mon], start: 22, end: "05:00", timezone: UTC', 36, '"22:00"'),
+    "start 24": window('days: [mon], start: "24:00", end: "05:00", timezone: UTC', 36, "to 23"),
+    "same": window('days: [mon], start: "05:00", end: "05:00", timezone: UTC', 15, "end 24:00"),
+    "no zone": window('days: [mon], start: "22:00", end: "05:00"', 15, "Europe/Berlin"),
+    "zone": window(
+        'days: [mon], start: "22:00", end: "05:00", timezone: Europe/Berln', 69, "Europe/Berlin"
+    ),
+    "offset": window('days: [mon], start: 22:00, end: 05:00, timezone: "+01:00"', 65, "or UTC"),
     "alerts": ("name: good", "name: good\n    block_on_alerts: []", "3:5", "not built yet"),
     "notify": ("name: good", "name: good\n    notify: [x]", "3:5", "not built yet"),
     "for zero": ("name: good", "name: good\n    for: 0m", "3:10", "is no time at all"),

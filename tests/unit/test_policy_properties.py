@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import pairwise
+from typing import TypeVar
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -15,14 +16,19 @@ from exporter.model.decision import Decision, Mode, Result, Subject, Waiting
 from exporter.model.derive import derive
 from exporter.model.hold import HoldReason
 from exporter.model.operation import Usage, Window
+from exporter.model.orders import Pause
 from exporter.model.report import Report
+from exporter.policy.breaker import Failure
 from exporter.policy.cel import evaluate
+from exporter.policy.circumstances import MANUAL_HOLD
+from exporter.policy.clock import Suspicion
 from exporter.policy.decide import decide, first_act, item_of
 from exporter.policy.document import DocumentError, read_document
 from exporter.policy.parse import line, parse
 from exporter.policy.policy import Policy
 from exporter.policy.sight import see
-from exporter.policy.world import OpenOperation, Refusal, World, waiting_of
+from exporter.policy.storm import Others
+from exporter.policy.world import LastManual, OpenOperation, Refusal, World, waiting_of
 from tests.unit.policy_scenes import (
     NOW,
     OTHER_URL,
@@ -50,6 +56,8 @@ RULES = tuple(
     policy(when.replace("'", "''"), **({"for_each": each} if each else {}))
     for each, when in CONDITIONS
 )
+T = TypeVar("T")
+PAUSE = Pause(1, "policy", "a", "mira", "rollout", NOW)
 moments = st.integers(-3 * 86_400, 60).map(lambda s: NOW + timedelta(seconds=s))
 stamps = st.lists(moments, max_size=4).map(lambda rows: tuple(sorted(rows)))
 
@@ -89,6 +97,9 @@ def reports(draw: st.DrawFn) -> Report:
     )
 
 
+failures = st.builds(Failure, moments, st.sampled_from("abc"), st.sampled_from(["prod", "lab"]))
+
+
 @st.composite
 def worlds(draw: st.DrawFn) -> World:
     subjects = st.builds(
@@ -118,7 +129,19 @@ def worlds(draw: st.DrawFn) -> World:
         ),
         waiting=draw(st.dictionaries(subjects, waiting, max_size=4)),
         refusals=draw(st.dictionaries(subjects, refusal, max_size=2)),
+        pauses=draw(st.sampled_from([(), (), (), (PAUSE,)])),
+        manual=draw(rarely(st.builds(LastManual, moments, st.just("mira"), st.just("x")))),
+        clock=draw(rarely(st.just(Suspicion("the clock was set back by 1h", NOW)))),
+        identity=draw(rarely(st.just("the cluster was a and is now b"))),
+        others=draw(rarely(st.builds(Others, st.integers(1, 9), st.integers(0, 9)))),
+        holder=draw(rarely(st.sampled_from(["", "there:1:abc"]))),
+        failures=draw(st.lists(failures, max_size=2)),
     )
+
+
+def rarely(value: st.SearchStrategy[T]) -> st.SearchStrategy[T | None]:
+    """Mostly nothing: most things that hold are not there most of the time."""
+    return st.one_of(st.none(), st.none(), st.none(), value)
 
 
 def held(found: Decision) -> list[HoldReason]:
@@ -163,6 +186,16 @@ def test_nothing_acts_on_what_is_not_known(some: list[Policy], seen: Report, aro
             assert all(seen.readings[c].fresh(NOW) for c in rule.condition.components)
             assert evaluate(rule.condition, known) is True
             assert "prod" not in around.open_operations
+            assert around.owned
+            assert not any(pause.covers(policy=rule.name, target="prod") for pause in around.pauses)
+            assert (around.clock, around.identity) == (None, None)
+            assert around.manual is None or NOW - around.manual.at >= MANUAL_HOLD
+            others = around.others(rule.name)
+            assert others.affected + 1 <= rule.storm.allowed(others.matched)
+            assert len(around.failures("prod", rule.action)) < rule.breaker.failed or not any(
+                later.at - earlier.at < rule.breaker.per
+                for earlier, later in pairwise(sorted(around.failures("prod", rule.action)))
+            )
         if one.result is Result.CLEAR:
             assert not known or evaluate(rule.condition, known) is False
 

@@ -47,7 +47,8 @@ class Guard:
     steps: list[str] = field(default_factory=list)
     items: list[ItemOutcome] = field(default_factory=list)
 
-    async def before_write(self, step: str) -> None:
+    async def before_write(self, step: str, *, completes: bool = False) -> None:
+        del completes
         self.steps.append(step)
 
     async def item_done(self, outcome: ItemOutcome) -> None:

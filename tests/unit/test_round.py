@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -28,10 +28,12 @@ from exporter.model.errors import LedgerUnavailableError, RefusedError
 from exporter.model.hold import HoldReason
 from exporter.model.operation import Operation, Outcome, Request, Window
 from exporter.model.target import Target
+from exporter.ownership import Ownership
 from exporter.policy.cel import compile_condition
 from exporter.policy.gates import GATES
 from exporter.policy.policy import Policy
 from exporter.round import Rounds, Watched
+from exporter.surroundings import Surroundings
 from exporter.web import ReloadResult, StandingDecision, TargetStatus, WebStatus, build_web, follow
 from tests.unit.fakes import (
     PATIENCE_SECONDS,
@@ -66,10 +68,22 @@ class Daemon:
         self.in_force: Callable[[Policy | None], bool] = lambda _policy: True
         self.standing: dict[Subject, StandingDecision] = {}
         self.woken: list[frozenset[Component]] = []
+        self.ownership = Ownership(
+            ledger=ward.ledger,
+            owner="here",
+            lease=timedelta(seconds=60),
+            clock=ward.clock.monotonic,
+        )
         self.rounds = Rounds(
             fleet=ward.fleet,
             ledger=ward.ledger,
             remediator=ward.remediator,
+            surroundings=Surroundings(
+                ledger=ward.ledger,
+                remediator=ward.remediator,
+                ownership=self.ownership,
+                boot=ward.clock.monotonic,
+            ),
             instruments=self.instruments,
             now=ward.clock.now,
             wake=lambda _target, components: self.woken.append(components),
@@ -89,7 +103,15 @@ class Daemon:
 
     async def round(self, due: Iterable[Component] = EVERYTHING, *, settle: bool = True) -> None:
         """One round; then what it started comes to its end, which the round itself never awaits."""
-        watched = Watched(self.target.backend, self.policies, self.max_mode, self.in_force)
+        watched = Watched(
+            self.target.backend,
+            self.policies,
+            self.max_mode,
+            (self.target.target,),
+            self.in_force,
+        )
+        with suppress(LedgerUnavailableError):
+            await self.ownership.keep()
         await self.rounds.run(watched, due)
         if settle:
             await self.ward.settle()

@@ -56,8 +56,8 @@ def test_migrations_make_the_same_constraints(engine: Engine, empty: Engine) -> 
 
     migrated = described(engine)
     with engine.begin() as connection:
-        for name in ("decisions", "entries", "operation_items", "operations", "head"):
-            connection.execute(text(f"DROP TABLE {name}"))
+        for table in reversed(metadata.sorted_tables):
+            connection.execute(text(f"DROP TABLE {table.name}"))
     metadata.create_all(empty)
     assert described(empty) == migrated
 

@@ -1,0 +1,107 @@
+"""``restate-medic breaker``: which policies are stopped because they did not help, and go on."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from exporter.app import check, utc_now
+from exporter.cli.options import AsJson, ConfigFile
+from exporter.cli.orders import Reason, actor, known, open_ledger
+from exporter.cli.output import Exit, fail, friendly, out, print_json, when
+from exporter.policy.actions import ACTIONS
+from exporter.policy.breaker import opened
+from exporter.settings.load import Configuration, load
+
+app = typer.Typer(help="Policies that are stopped because they did not help.", no_args_is_help=True)
+
+
+@app.command("list")
+@friendly
+def list_(*, config_file: ConfigFile = None, as_json: AsJson = False) -> None:
+    """List the breakers that are open, and what closes each."""
+    rows = asyncio.run(_open(load(config_file)))
+    if as_json:
+        print_json(rows)
+        return
+    if not rows:
+        out.print("no breaker is open")
+        return
+    table = Table(box=None, pad_edge=False)
+    for heading in ("policy", "target", "closes", "why"):
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        table.add_row(*(escape(row[name] or "by a person") for name in row))
+    out.print(table)
+
+
+@app.command("reset")
+@friendly
+def reset(
+    target: Annotated[str | None, typer.Argument(show_default=False)] = None,
+    remedy: Annotated[str | None, typer.Argument(show_default=False)] = None,
+    *,
+    policy: Annotated[
+        str | None,
+        typer.Option(
+            "--policy", help="A policy that is stopped on every target.", show_default=False
+        ),
+    ] = None,
+    reason: Reason = "",
+    config_file: ConfigFile = None,
+) -> None:
+    """Let policies use a REMEDY on a TARGET again, or a policy act everywhere again.
+
+    What failed so far counts no more; limits and cooldowns go on as they are.
+    """
+    configuration = load(config_file)
+    if (policy is None) is (target is None or remedy is None):
+        fail("name TARGET and REMEDY, or --policy NAME", Exit.USAGE)
+    if policy is not None and target is not None:
+        fail("name TARGET and REMEDY, or --policy NAME, not both", Exit.USAGE)
+    named = {"target": target or "", "remedy": remedy or "", "policy": policy or ""}
+    if policy is not None:
+        known("policy", policy, (p.name for p in check(configuration)))
+    else:
+        known("target", named["target"], (t.name for t in configuration.targets))
+        known("remedy", named["remedy"], ACTIONS)
+    what = f"of {policy}" if policy else f"of {remedy} on {target}"
+    done = asyncio.run(_reset(configuration, named, reason))
+    out.print(escape(f"the breaker {what} is reset" if done else f"nothing {what} had failed"))
+
+
+async def _open(configuration: Configuration) -> list[dict[str, Any]]:
+    policies, now = check(configuration), utc_now()
+    rows: list[dict[str, Any]] = []
+    async with open_ledger(configuration) as ledger:
+        for policy in policies:
+            for target in filter(policy.matches, configuration.targets):
+                found = opened(
+                    policy.breaker,
+                    policy=policy.name,
+                    target=target.name,
+                    remedy=policy.action,
+                    here=ledger.standing.failures(target.name, policy.action),
+                    of_policy=ledger.standing.failures_of(policy.name),
+                    now=now,
+                )
+                if found is not None:
+                    until = when(found.until) or None
+                    row = {"policy": policy.name, "target": target.name, "closes": until}
+                    rows.append(row | {"why": found.sentence})
+    return rows
+
+
+async def _reset(configuration: Configuration, named: dict[str, str], reason: str) -> bool:
+    async with open_ledger(configuration) as ledger:
+        if named["policy"]:
+            failed = ledger.standing.failures_of(named["policy"])
+        else:
+            failed = ledger.standing.failures(named["target"], named["remedy"])
+        if failed:
+            await ledger.reset_breaker(actor=actor(), reason=reason, now=utc_now(), **named)
+        return bool(failed)

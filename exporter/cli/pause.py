@@ -1,0 +1,184 @@
+"""``restate-medic pause``, ``unpause`` and ``pauses``: policies rest; watching goes on."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime, timedelta
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from exporter.app import check, utc_now
+from exporter.cli.options import AsJson, ConfigFile
+from exporter.cli.orders import actor, known, open_ledger
+from exporter.cli.output import Exit, fail, friendly, out, print_json, when
+from exporter.model.duration import parse_duration
+from exporter.model.orders import Pause, PauseScope
+from exporter.settings.load import Configuration, load
+
+OnTarget = Annotated[
+    str | None, typer.Option("--target", help="On this target.", show_default=False)
+]
+AsPolicy = Annotated[
+    str | None, typer.Option("--policy", help="This policy, everywhere.", show_default=False)
+]
+Everything = Annotated[bool, typer.Option("--all", help="Every policy on every target.")]
+
+
+@friendly
+def pause(
+    *,
+    target: OnTarget = None,
+    policy: AsPolicy = None,
+    everything: Everything = False,
+    reason: Annotated[str, typer.Option("--reason", help="Why, for whoever wonders later.")],
+    for_: Annotated[
+        str | None,
+        typer.Option("--for", help="How long, such as 2h; until unpaused by default."),
+    ] = None,
+    config_file: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Let policies rest: nothing more is written on their behalf.
+
+    What runs stops before its next write. Watching goes on, and people may still act.
+    """
+    configuration = load(config_file)
+    scope, name = _scope(target, policy, everything=everything)
+    if scope == "target":
+        known("target", name, (t.name for t in configuration.targets))
+    if scope == "policy":
+        known("policy", name, (p.name for p in check(configuration)))
+    if not reason.strip():
+        fail("--reason is empty; say why", Exit.USAGE)
+    until = None if for_ is None else _duration(for_)
+    made = asyncio.run(_pause(configuration, scope, name, reason=reason, until=until))
+    if as_json:
+        print_json(_json(made, made.created_at))
+        return
+    ends = f"until {when(made.expires_at)}" if made.expires_at else "until it is unpaused"
+    out.print(escape(f"paused {made.what} {ends} (pause {made.id})"))
+
+
+@friendly
+def unpause(
+    pause_id: Annotated[
+        int | None, typer.Argument(metavar="[ID]", help="One pause, as listed.", show_default=False)
+    ] = None,
+    *,
+    target: OnTarget = None,
+    policy: AsPolicy = None,
+    everything: Everything = False,
+    config_file: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Lift one pause by its ID, or those of a target, of a policy, or of everything."""
+    configuration = load(config_file)
+    if pause_id is None:
+        scope, name = _scope(target, policy, everything=everything)
+    elif target or policy or everything:
+        fail("name an ID, or what to unpause, not both", Exit.USAGE)
+    else:
+        scope, name = None, ""
+    lifted = asyncio.run(_unpause(configuration, pause_id, scope, name))
+    if as_json:
+        print_json([_json(one, utc_now()) for one in lifted])
+    elif lifted:
+        for one in lifted:
+            out.print(escape(f"unpaused {one.what} (pause {one.id} of {one.owner})"))
+    else:
+        fail("nothing of this is paused; see restate-medic pauses", Exit.UNHEALTHY)
+
+
+@friendly
+def pauses(*, config_file: ConfigFile = None, as_json: AsJson = False) -> None:
+    """List the pauses in force: what, by whom, why, and until when."""
+    configuration = load(config_file)
+    now = utc_now()
+    found = [one for one in asyncio.run(_pauses(configuration)) if one.in_force(now)]
+    if as_json:
+        print_json([_json(one, now) for one in found])
+        return
+    if not found:
+        out.print("nothing is paused")
+        return
+    table = Table(box=None, pad_edge=False)
+    for heading in ("id", "what", "until", "by", "since", "why"):
+        table.add_column(heading, overflow="fold")
+    for one in found:
+        until = when(one.expires_at) or "unpaused"
+        since = when(one.created_at)
+        cells = (str(one.id), one.what, until, one.owner, since, one.reason)
+        table.add_row(*map(escape, cells))
+    out.print(table)
+
+
+def _scope(target: str | None, policy: str | None, *, everything: bool) -> tuple[PauseScope, str]:
+    given = [bool(target), bool(policy), everything]
+    if sum(given) != 1:
+        fail("say one of --target NAME, --policy NAME or --all", Exit.USAGE)
+    if target:
+        return "target", target
+    return ("policy", policy) if policy else ("global", "")
+
+
+def _duration(text: str) -> timedelta:
+    try:
+        duration = parse_duration(text)
+    except ValueError as error:
+        fail(f"--for: {error}", Exit.USAGE)
+    if duration <= timedelta(0):
+        fail(f"--for: {text} is no time at all; write 30m or 2h", Exit.USAGE)
+    return duration
+
+
+async def _pause(
+    configuration: Configuration,
+    scope: PauseScope,
+    name: str,
+    *,
+    reason: str,
+    until: timedelta | None,
+) -> Pause:
+    now = utc_now()
+    async with open_ledger(configuration) as ledger:
+        return await ledger.pause(
+            scope,
+            name,
+            owner=actor(),
+            reason=reason,
+            now=now,
+            expires_at=None if until is None else now + until,
+        )
+
+
+async def _unpause(
+    configuration: Configuration, pause_id: int | None, scope: PauseScope | None, name: str
+) -> tuple[Pause, ...]:
+    async with open_ledger(configuration) as ledger:
+        ids = [
+            one.id
+            for one in await ledger.pauses()
+            if one.id == pause_id or (one.scope, one.name) == (scope, name)
+        ]
+        return await ledger.unpause(ids, actor=actor(), now=utc_now()) if ids else ()
+
+
+async def _pauses(configuration: Configuration) -> tuple[Pause, ...]:
+    async with open_ledger(configuration) as ledger:
+        return await ledger.pauses()
+
+
+def _json(one: Pause, now: datetime) -> dict[str, object]:
+    return {
+        "id": one.id,
+        "scope": one.scope,
+        "name": one.name,
+        "owner": one.owner,
+        "reason": one.reason,
+        "created_at": when(one.created_at),
+        "expires_at": when(one.expires_at) or None,
+        "in_force": one.in_force(now),
+    }

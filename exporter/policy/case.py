@@ -1,0 +1,60 @@
+"""What a gate is asked about, and what it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from types import MappingProxyType
+
+from exporter.model.decision import Mode, Subject, Verdict, Waiting
+from exporter.model.findings import Findings
+from exporter.model.hold import HoldReason
+from exporter.model.operation import Usage
+from exporter.model.report import Report
+from exporter.policy.cel import Outcome
+from exporter.policy.policy import Policy
+from exporter.policy.world import World
+
+PASSES: Mapping[HoldReason, Verdict] = MappingProxyType(
+    {reason: Verdict(reason, holds=False) for reason in HoldReason}
+)
+"""What each gate says when it does not hold."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One policy's condition that is not false on one target or item, with all a gate may ask."""
+
+    policy: Policy
+    subject: Subject
+    mode: Mode
+    """The effective one."""
+    outcome: Outcome
+    stale: tuple[str, ...]
+    """Components the condition reads that have no fresh reading."""
+    waiting: Waiting | None
+    """Set when the condition is true on fresh readings."""
+    usage: Usage | None
+    """None while the ledger cannot be read."""
+    fits: bool
+    """Whether one more operation fits into the whole budget, so that no part of it holds."""
+    affected_items: int
+    """Items of the policy on this target that are not known to be well; 1 without items."""
+    report: Report
+    findings: Findings
+    world: World
+    now: datetime
+
+    @property
+    def items(self) -> tuple[str, ...]:
+        """The item's key, if it is about an item."""
+        return () if self.subject.item is None else (self.subject.item,)
+
+
+Gate = Callable[[Case], Verdict]
+
+
+def held(reason: HoldReason, detail: str, until: datetime | None = None) -> Verdict:
+    """The gate holds, for this reason and perhaps until then."""
+    return Verdict(reason, holds=True, detail=detail, until=until)

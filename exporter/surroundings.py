@@ -1,0 +1,138 @@
+"""What a round looks at beside the target's own report, and what it remembers of it in between.
+
+Puts together the ``World`` that policies are decided in. What is decided, and done, is others'.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import structlog
+
+from exporter.model.decision import Decision, Mode, Result, Subject, Waiting
+from exporter.model.identity import Identities, Identity
+from exporter.model.operation import Usage
+from exporter.model.report import Report
+from exporter.model.target import Target
+from exporter.ownership import boot_seconds
+from exporter.policy.clock import ClockWatch, Suspicion
+from exporter.policy.fleet_health import FleetHealth
+from exporter.policy.policy import Policy
+from exporter.policy.world import LastManual, OpenOperation, World, waiting_of
+
+if TYPE_CHECKING:
+    from exporter.ledger.gateway import Ledger
+    from exporter.ownership import Ownership
+    from exporter.remediate import Remediator
+
+_log = structlog.get_logger(__name__)
+
+
+class Surroundings:
+    """The ledger's facts, the clocks, and what each target is known by. Used from one loop."""
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        remediator: Remediator,
+        ownership: Ownership,
+        boot: Callable[[], float] = boot_seconds,
+    ) -> None:
+        self._ledger = ledger
+        self._remediator = remediator
+        self._ownership = ownership
+        self._boot = boot
+        self._clock = ClockWatch()
+        self._suspicion: Suspicion | None = None
+        self._identities = Identities()
+        self._health = FleetHealth()
+        self._waiting: dict[str, dict[Subject, Waiting]] = {}
+
+    @property
+    def owned(self) -> bool:
+        """Whether this process acts, or stands by."""
+        return self._ownership.owned
+
+    def configure(self, policies: tuple[Policy, ...], targets: tuple[Target, ...]) -> None:
+        """Take over what is configured now."""
+        self._health.configure(policies, targets)
+
+    def look(self, report: Report, *, now: datetime) -> None:
+        """Look at the clocks, and at what the target is: once a round, before ``world``."""
+        self._look_at_the_clocks(now)
+        target = report.target
+        self._identities.look(target, report, self._known(target), now=now)
+
+    def world(self, target: str, *, max_mode: Mode, ledger_ok: bool, now: datetime) -> World:
+        """Everything that a gate may ask about a target now."""
+        standing = self._ledger.standing
+        manual = standing.last_manual(target)
+        return World(
+            ledger_ok=ledger_ok,
+            max_mode=max_mode,
+            open_operations=self._open(target),
+            waiting=self._waiting.get(target, {}),
+            refusals=self._remediator.refusals.current(),
+            usage=self._usage,
+            owned=self._ownership.owned,
+            holder=self._ownership.holder,
+            pauses=standing.orders.pauses,
+            manual=None if manual is None else LastManual(manual.at, manual.actor, manual.remedy),
+            clock=self._suspicion,
+            identity=self._identities.change(target),
+            others=lambda policy: self._health.others(policy, target, now=now),
+            failures=standing.failures,
+            failures_of=standing.failures_of,
+        )
+
+    def decided(self, target: Target, decisions: tuple[Decision, ...], *, now: datetime) -> None:
+        """Keep what this target's next round and those of all others need of this one."""
+        self._waiting[target.name] = waiting_of(decisions)
+        affected = (d.subject.policy for d in decisions if d.result is not Result.CLEAR)
+        self._health.note(target, affected, now=now)
+
+    def storms(self, now: datetime) -> dict[str, tuple[int, int]]:
+        """By policy: how many targets are affected, and how many may be."""
+        counts = self._health.counts(now)
+        return {
+            policy.name: (counts[policy.name][0], policy.storm.allowed(counts[policy.name][1]))
+            for policy in self._health.policies
+        }
+
+    def news(self, target: str) -> Identity | None:
+        """What the ledger should know a target by from now on, if that is something new."""
+        return self._identities.news(target, self._known(target))
+
+    def forget(self, target: str) -> None:
+        """Drop what is remembered of a target that is no longer configured."""
+        self._waiting.pop(target, None)
+        self._identities.forget(target)
+
+    def _look_at_the_clocks(self, now: datetime) -> None:
+        before = self._clock.jumps
+        self._suspicion = self._clock.look(now, self._boot())
+        if self._suspicion is not None and self._clock.jumps != before:
+            # Nobody knows any more how long a condition has been true.
+            self._waiting.clear()
+            _log.warning("clock.jumped", detail=self._suspicion.sentence)
+
+    def _known(self, target: str) -> Identity | None:
+        return self._ledger.standing.orders.identities.get(target)
+
+    def _open(self, target: str) -> dict[str, OpenOperation]:
+        """The open operation on the target: in the ledger, or still in its preflight here."""
+        found = self._ledger.standing.open_on(target)
+        if found is not None:
+            return {target: OpenOperation(found.id, found.remedy)}
+        running = self._remediator.busy.get(target)
+        return {target: OpenOperation("preflight", running)} if running else {}
+
+    def _usage(
+        self, policy: str, target: str, remedy: str, items: tuple[str, ...], mode: Mode
+    ) -> Usage:
+        return self._ledger.standing.usage(
+            target=target, remedy=remedy, policy=policy, items=items, mode=mode
+        )
