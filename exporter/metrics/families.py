@@ -126,7 +126,7 @@ def _invocations(known: Findings) -> Iterator[NamedRows]:
     active = [g for g in scan.groups if g.active]
     statuses = _zeros((status,) for status in STATUSES)
     services = _zeros(())
-    pinned = _zeros((label(deployment),) for deployment in scan.known_deployments or ())
+    pinned = _zeros((label(d.id),) for d in known.deployments or ())
     for group in active:
         status = label(group.status)
         statuses[status,] += group.count

@@ -177,7 +177,8 @@ class InvocationsView:
     groups: tuple[InvocationGroup, ...]
     recent_failures: tuple[RecentFailure, ...]
     known_deployments: frozenset[str] | None
-    """Ids listed right after the scan: what is pinned to another is a zombie. None: unknown."""
+    """Ids listed right after the scan: what is pinned to another is a zombie. None: unknown. Not
+    asked for, and empty, when nothing unfinished is pinned."""
     scan_seconds: float
     failed_runs: tuple[FailedRun, ...] = ()
     failed_runs_complete: bool = True

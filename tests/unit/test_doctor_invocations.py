@@ -77,12 +77,13 @@ async def _look(fake: FakeRestate) -> InvocationsView:
 
 
 async def test_a_quiet_server_is_asked_once() -> None:
-    """With nothing active and nothing failed, one scan is all; then deployments are listed."""
+    """With nothing active and nothing failed, one scan is all: what could be pinned to a deployment
+    that is gone is not looked for."""
     fake = FakeRestate(rows=Tables([_group("completed", 5, completion_result="success")]))
     view = await _look(fake)
     assert len(fake.queries) == 1
-    assert [path for _, path, _ in fake.calls] == ["/query", "/deployments"]
-    assert view.known_deployments == frozenset({"dp_1"})
+    assert [path for _, path, _ in fake.calls] == ["/query"]
+    assert view.known_deployments == frozenset()
     assert [(g.status, g.result, g.count, g.active) for g in view.groups] == [
         ("completed", "success", 5, False)
     ]

@@ -33,7 +33,7 @@ from exporter.model.views import (
 from tests.unit.policy_scenes import NOW, ONE, URL, report, views
 from tests.unit.random_reports import scenes
 
-THOROUGH = settings(max_examples=50, deadline=None)
+THOROUGH = settings(max_examples=30, deadline=None)
 ZOMBIES = "invocations.zombies"
 MINUTE = timedelta(minutes=1)
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from exporter.model.duration import format_duration, parse_duration
 
-MANY = settings(max_examples=200, deadline=None)
+MANY = settings(max_examples=100, deadline=None)
 UNITS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from exporter.model.redact import REDACTED, redact_text, redact_user_info, sanitise
 
-MANY = settings(max_examples=150, deadline=None)
+MANY = settings(max_examples=100, deadline=None)
 TOKEN_CHARACTERS = string.ascii_letters + string.digits + "-_"
 secret_texts = st.text(TOKEN_CHARACTERS, min_size=20, max_size=40).map("Zq".__add__)
 """Long and begun with something that no other part of a test contains."""

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from exporter.model.target import is_placeholder, normalise_url
 
-MANY = settings(max_examples=200, deadline=None)
+MANY = settings(max_examples=100, deadline=None)
 ARN = "arn:aws:lambda:eu-central-1:123456789012:function:Greeter:1"
 
 

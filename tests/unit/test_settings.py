@@ -437,7 +437,7 @@ def test_a_bad_flag_is_named(write: Write) -> None:
     "keys", [tuple(Settings.model_fields), ("targets", 0, *TargetSettings.model_fields)]
 )
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(data=st.data())
 def test_no_value_of_any_key_crashes(

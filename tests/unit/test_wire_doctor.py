@@ -289,7 +289,7 @@ def test_a_timestamp_is_utc_in_milliseconds(moment: datetime, text: str) -> None
     assert timestamp(moment) == text
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(scenes())
 def test_the_shape_is_the_same_whatever_was_read(scene: tuple[Target, Report]) -> None:
     """All five components with their documented keys, a documented status, ``error`` as it must."""
