@@ -71,10 +71,10 @@ def _tell(scene: Scene) -> None:
     healed = chapters.nobody_registers(scene)
     timeline.chapter("A new worker replaces the old one, which still has work")
     outlived_seconds = chapters.one_replaces_the_other(scene)
-    timeline.chapter("The same mistake again, within the cooldown")
-    chapters.too_soon(scene)
     timeline.chapter("A worker that has lost a service")
     chapters.something_is_lost(scene)
+    timeline.chapter("The same mistake again, within the cooldown")
+    chapters.too_soon(scene)
     timeline.chapter("What the ledger says")
     chapters.what_the_ledger_says(scene)
 

@@ -119,6 +119,38 @@ def one_replaces_the_other(scene: Scene) -> float:
     return cleaned - ended
 
 
+def something_is_lost(scene: Scene) -> None:
+    """A worker that no longer offers a registered service is registered by nobody."""
+    tell = scene.timeline.event
+    before = scene.registry()
+    scene.second.roll([SIGNUP, INVOICES])
+    offered = scene.offered(scene.second)
+    require("Orders" not in offered, "the worker not offer Orders", offered)
+    words = f"admin: a dry run of the worker lists {listing(offered)}"
+    tell("you", "Roll a worker that has lost Orders.", seen=words)
+
+    refused = looks.held(scene, CARELESS, "preflight_refused", detail="drop-service")
+    tell("restate-medic", "Refuses what a careless policy wants: to drop Orders.", seen=refused)
+    answer = scene.run("redeploy", "--yes", "--reason", "surely it is fine")
+    was_refused = answer.exit_code == 1 and "drop-service" in answer.said
+    require(was_refused, f"`{answer.command}` be refused (drop-service)", answer.said)
+    tell(
+        "you",
+        "Insist. You are refused too, and told how to override.",
+        seen=f"`{answer.command}`: exit 1: {answer.said}",
+    )
+    rounds = looks.more_rounds(scene, "drift", _SOME_ROUNDS)
+    looks.unchanged(scene, before)
+    tell(
+        "Restate",
+        f"Was not changed, {rounds} more looks later.",
+        seen="admin: GET /deployments and GET /services: word for word what they were",
+    )
+    scene.second.roll([ORDERS, SIGNUP, INVOICES])
+    reply = scene.see_call("Orders", "place", 200)
+    tell("you", "Roll back. That is all it takes.", seen=str(reply))
+
+
 def too_soon(scene: Scene) -> None:
     """The same failure within the cooldown is held; a person may act, and does."""
     tell = scene.timeline.event
@@ -147,43 +179,11 @@ def too_soon(scene: Scene) -> None:
     )
 
 
-def something_is_lost(scene: Scene) -> None:
-    """A worker that no longer offers a registered service is registered by nobody."""
-    tell = scene.timeline.event
-    before = scene.registry()
-    scene.second.roll([SIGNUP, INVOICES, REFUNDS])
-    offered = scene.offered(scene.second)
-    require("Orders" not in offered, "the worker not offer Orders", offered)
-    words = f"admin: a dry run of the worker lists {listing(offered)}"
-    tell("you", "Roll a worker that has lost Orders.", seen=words)
-
-    refused = looks.held(scene, CARELESS, "preflight_refused", detail="drop-service")
-    tell("restate-medic", "Refuses what a careless policy wants: to drop Orders.", seen=refused)
-    answer = scene.run("redeploy", "--yes", "--reason", "surely it is fine")
-    was_refused = answer.exit_code == 1 and "drop-service" in answer.said
-    require(was_refused, f"`{answer.command}` be refused (drop-service)", answer.said)
-    tell(
-        "you",
-        "Insist. You are refused too, and told how to override.",
-        seen=f"`{answer.command}`: exit 1: {answer.said}",
-    )
-    rounds = looks.more_rounds(scene, "drift", _SOME_ROUNDS)
-    looks.unchanged(scene, before)
-    tell(
-        "Restate",
-        f"Was not changed, {rounds} more looks later.",
-        seen="admin: GET /deployments and GET /services: word for word what they were",
-    )
-    scene.second.roll([ORDERS, SIGNUP, INVOICES, REFUNDS])
-    reply = scene.see_call("Orders", "place", 200)
-    tell("you", "Roll back. That is all it takes.", seen=str(reply))
-
-
 def what_the_ledger_says(scene: Scene) -> None:
     """Every operation, and nothing else, is in the ledger."""
     expected = [
-        ("force-redeploy", "cli", "refused"),
         ("force-redeploy", "cli", "verified"),
+        ("force-redeploy", "cli", "refused"),
         ("cleanup-stale-deployments", "policy", "verified"),
         ("force-redeploy", "policy", "verified"),
     ]
