@@ -78,7 +78,15 @@ class Night:
         self.two = [self._instance(n) for n in (0, 1)]
 
     def _instance(self, number: int) -> Shift:
-        return Shift(self.ledger, (RULE,), clock=self.clock, owner=f"n{number}", keeps=False)
+        # Longer than the cooldown: who lost it without knowing has the time to try.
+        return Shift(
+            self.ledger,
+            (RULE,),
+            clock=self.clock,
+            owner=f"n{number}",
+            lease=timedelta(minutes=30),
+            keeps=False,
+        )
 
     async def step(self, what: str, how: str) -> None:
         match what:
