@@ -309,7 +309,7 @@ PROCESS_FAMILIES: tuple[Family, ...] = (
     ),
     _process_gauge(
         "pause_expiry_timestamp_seconds",
-        "When the first of the pauses in force runs out; absent when none does by itself.",
+        "When the next of the pauses in force runs out; absent when none does by itself.",
         "scope",
         unit=_WHEN,
     ),

@@ -57,6 +57,8 @@ class Shift:
     owner: str = "here:1:abc"
     max_mode: Mode = Mode.ENFORCE
     remedy: FakeRemedy = field(default_factory=FakeRemedy)
+    lease: timedelta = timedelta(seconds=60)
+    """Of the targets; an operation's is a minute."""
     keeps: bool = True
     """Whether it renews its lease on the targets before each round."""
     helps: bool = True
@@ -86,7 +88,7 @@ class Shift:
         self.ownership = Ownership(
             ledger=self.ledger,
             owner=self.owner,
-            lease=timedelta(seconds=60),
+            lease=self.lease,
             clock=self.clock.monotonic,
         )
         self.remediator = Remediator(
@@ -133,6 +135,7 @@ class Shift:
         watched = Watched(self.parts[name].backend, self.rules, self.max_mode, self.targets)
         if self.keeps:
             await self.ownership.keep()
+        await self.ledger.refresh()  # a slow machine must not look like a ledger that is away
         with structlog.testing.capture_logs() as logs:
             await self.rounds.run(watched, [c for c in due if c in ONE.intervals])
             if settle:

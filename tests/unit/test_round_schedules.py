@@ -23,13 +23,15 @@ from tests.unit.fakes import Clock
 from tests.unit.policy_scenes import ONE, policy, views
 from tests.unit.shift import Shift
 
-COOLDOWN, PER, MOST = timedelta(minutes=10), timedelta(hours=2), 3
+COOLDOWN, PER, MOST = timedelta(minutes=2), timedelta(hours=1), 5
 RULE = policy(
-    cooldown="10m",
-    limits="[{scope: target, max: 3, per: 2h}]",
+    cooldown="2m",
+    limits="[{scope: target, max: 5, per: 1h}]",
     more="""
-        for: 1m
-        windows: [{days: [mon, tue], start: "02:00", end: "23:00", timezone: Europe/Berlin}]
+        for: 15s
+        windows:
+          - {days: [mon], start: "03:00", end: "04:20", timezone: Europe/Berlin}
+          - {days: [mon], start: "05:00", end: "15:00", timezone: Europe/Berlin}
     """,
 )
 SHOWN = {"broken": views(missing=["Counter"]), "well": views(), "unread": views()}
@@ -39,10 +41,10 @@ steps = st.lists(
         st.tuples(st.just("round"), st.just("broken")),
         st.tuples(st.just("jump"), st.sampled_from(["7200", "-7200", "600", "-30", "40000"])),
         st.tuples(st.just("restart"), st.sampled_from(["0", "1"])),
-        st.tuples(st.just("handover"), st.sampled_from(["told", "untold"])),
+        st.tuples(st.just("handover"), st.sampled_from(["told", "untold", "untold"])),
         st.tuples(st.just("pause"), st.just("")),
         st.tuples(st.just("unpause"), st.just("")),
-    ).flatmap(lambda step: st.tuples(st.just(step), st.sampled_from([15, 30, 45, 400, 2000]))),
+    ).flatmap(lambda step: st.tuples(st.just(step), st.sampled_from([15, 20, 25, 130, 400, 2000]))),
     min_size=5,
     max_size=40,
 )
@@ -76,7 +78,15 @@ class Night:
         self.two = [self._instance(n) for n in (0, 1)]
 
     def _instance(self, number: int) -> Shift:
-        return Shift(self.ledger, (RULE,), clock=self.clock, owner=f"n{number}", keeps=False)
+        # Longer than the cooldown: who lost it without knowing has the time to try.
+        return Shift(
+            self.ledger,
+            (RULE,),
+            clock=self.clock,
+            owner=f"n{number}",
+            lease=timedelta(minutes=30),
+            keeps=False,
+        )
 
     async def step(self, what: str, how: str) -> None:
         match what:
@@ -103,7 +113,9 @@ class Night:
 
     async def _round(self, state: str) -> None:
         await self.two[self.acting].ownership.keep()
-        for number, one in enumerate(self.two):
+        # Who acted before goes first: it may not know that it does not any more.
+        for number in (1 - self.acting, self.acting):
+            one = self.two[number]
             part = one.parts["prod"]
             part.shown = dict(SHOWN[state])
             part.failing = {Component.SERVICES: Reason.TIMEOUT} if state == "unread" else {}
@@ -160,7 +172,7 @@ def test_no_schedule_breaks_a_promise(
 def test_the_schedules_do_act(empty: Path, tmp_path: Path) -> None:
     """The proof above is not empty: a plain night of broken readings acts up to its limit."""
     shutil.copytree(empty, tmp_path, dirs_exist_ok=True)
-    rounds = [(("round", "broken"), seconds) for seconds in (15, 45, 30, 400, 400) * 5]
+    rounds = [(("round", "broken"), seconds) for seconds in (15, 45, 30, 130, 60) * 4]
 
     async def count() -> int:
         ledger = await Ledger.open(f"sqlite:///{tmp_path}/medic.db")
