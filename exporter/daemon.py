@@ -120,6 +120,7 @@ class Daemon:
             remediator=engine.remediator,
             instruments=self.instruments,
             now=engine.now,
+            wake=self.wake,
             on_decided=self._decided,
         )
         self._fingerprint = engine.configuration.fingerprint()

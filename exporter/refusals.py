@@ -28,6 +28,7 @@ class Refusals:
 
     def note(self, subject: Subject, error: MedicError, *, now: datetime) -> Refusal:
         """Remember one more refusal of a subject."""
+        self._known = {s: r for s, r in self._known.items() if now < r[0].until + LONGEST_WAIT}
         _, last = self._known.get(subject, (None, timedelta(0)))
         wait = min(max(last * 2, FIRST_WAIT), LONGEST_WAIT)
         reason = str(getattr(error, "reason", "refused"))

@@ -18,10 +18,12 @@ from exporter.model.decision import Decision, Mode, Result, Subject, Waiting
 from exporter.model.derive import derive
 from exporter.model.errors import LedgerUnavailableError
 from exporter.model.findings import Findings
+from exporter.model.hold import HoldReason
 from exporter.model.operation import Usage
 from exporter.policy.decide import decide, first_act, still_wrong, to_request
 from exporter.policy.limits import remaining
 from exporter.policy.policy import Policy
+from exporter.policy.waiting import ENOUGH_READINGS
 from exporter.policy.world import OpenOperation, World, waiting_of
 from exporter.verification import Verification
 
@@ -57,6 +59,7 @@ class Rounds:
         remediator: Remediator,
         instruments: Instruments,
         now: Callable[[], datetime],
+        wake: Callable[[str, frozenset[Component]], None] = lambda _target, _components: None,
         on_decided: OnDecided = lambda _target, _decisions, _at: None,
     ) -> None:
         self._fleet = fleet
@@ -64,6 +67,7 @@ class Rounds:
         self._remediator = remediator
         self._instruments = instruments
         self._now = now
+        self._wake = wake
         self._on_decided = on_decided
         self._waiting: dict[str, dict[Subject, Waiting]] = {}
         self._standing: dict[str, dict[Subject, tuple[str, str]]] = {}
@@ -91,6 +95,7 @@ class Rounds:
         if ledger_ok:
             await self._record(decisions, now)
         self._submit(watched, findings, decisions)
+        self._hasten(watched, decisions, now)
 
     def forget(self, target: str) -> None:
         """Drop what is remembered of a target that is no longer configured, or was changed."""
@@ -175,6 +180,23 @@ class Rounds:
                 )
         self._standing[target] = {d.subject: d.standing for d in decisions}
         self._remediator.refusals.forget(d.subject for d in decisions if d.result is Result.CLEAR)
+
+    def _hasten(self, watched: Watched, decisions: tuple[Decision, ...], now: datetime) -> None:
+        """Read again what a condition has waited for long enough but has seen only once.
+
+        Otherwise the slowest component's interval would decide when to act, and not `for`.
+        """
+        policies = {p.name: p for p in watched.policies}
+        late = frozenset(
+            Component(name)
+            for d in decisions
+            if d.reason is HoldReason.PENDING and d.waiting is not None
+            if now - d.waiting.since >= policies[d.subject.policy].for_
+            for name, (_, count) in d.waiting.readings.items()
+            if count < ENOUGH_READINGS
+        )
+        if late:
+            self._wake(watched.backend.target.name, late)
 
     async def _record(self, decisions: tuple[Decision, ...], now: datetime) -> None:
         try:

@@ -10,13 +10,13 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
 import structlog
-from apscheduler.events import EVENT_JOB_MAX_INSTANCES, EVENT_JOB_MISSED, JobEvent
+from apscheduler.events import EVENT_JOB_MAX_INSTANCES, JobEvent
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
@@ -45,6 +45,8 @@ class _Lane:
     interval: timedelta
     began: float = field(default_factory=time.monotonic)
     """When its newest round began, on the monotonic clock."""
+    overlaps: int = 0
+    """Rounds since then that were left out because that one was still running."""
 
     @property
     def id(self) -> str:
@@ -69,15 +71,14 @@ class Schedule:
         self._lanes: dict[str, _Lane] = {}
         self._woken: dict[str, set[Component]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._ticks: set[asyncio.Task[Any]] = set()
+        self._stopped = False
         self._watchdog: asyncio.Task[None] | None = None
         self._scheduler = AsyncIOScheduler(
             timezone=UTC,
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
         )
-        self._scheduler.add_listener(
-            lambda event: self._skipped("overlap", event), EVENT_JOB_MAX_INSTANCES
-        )
-        self._scheduler.add_listener(lambda event: self._skipped("missed", event), EVENT_JOB_MISSED)
+        self._scheduler.add_listener(self._overlapped, EVENT_JOB_MAX_INSTANCES)
 
     def start(self) -> None:
         """Start ticking; call within the event loop."""
@@ -107,29 +108,34 @@ class Schedule:
 
         Wakes that come while a woken round of the target runs are joined into the next one.
         """
+        if self._stopped:
+            return
         running = target in self._woken
         self._woken.setdefault(target, set()).update(components)
         if not running:
             self._spawn(self._run_woken(target))
 
     async def stop(self) -> None:
-        """Stop ticking and wait for running rounds; cancels nothing that writes."""
-        if self._watchdog is not None:
-            self._watchdog.cancel()
+        """End the schedule and its rounds, which only read; when it returns no task is left."""
+        self._stopped = True
         if self._scheduler.running:
             self._scheduler.pause()
-        for task in tuple(self._tasks):
+        if self._watchdog is not None:
+            self._watchdog.cancel()
+            self._tasks.add(self._watchdog)
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        # A tick ends by itself after its round; APScheduler would log its cancellation as an error.
+        await asyncio.gather(*self._tasks, *self._ticks, return_exceptions=True)
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
+            await asyncio.sleep(0)  # it happens in the loop's next turn
 
     def _add(self, lane: _Lane) -> None:
-        interval = lane.interval.total_seconds()
-        first = datetime.now(UTC) + timedelta(seconds=phase_seconds(lane.target.name, interval))
+        first = next_round(lane.target.name, lane.interval, now=datetime.now(UTC))
         self._scheduler.add_job(
             self._tick,
-            IntervalTrigger(seconds=interval, start_date=first, timezone=UTC),
+            IntervalTrigger(seconds=lane.interval.total_seconds(), start_date=first, timezone=UTC),
             args=[lane.id],
             id=lane.id,
             replace_existing=True,
@@ -137,13 +143,20 @@ class Schedule:
 
     async def _tick(self, lane_id: str) -> None:
         lane = self._lanes.get(lane_id)
-        if lane is None:
+        if lane is None or self._stopped:
             return
-        now = self._monotonic()
-        late = now - lane.began - lane.interval.total_seconds()
-        lane.began = now
-        self._on_lag(max(late, 0.0))
-        await self._guarded(lane.target.name, lane.components, woken=False)
+        now, interval = self._monotonic(), lane.interval.total_seconds()
+        elapsed = now - lane.began
+        missed = max(int(elapsed // interval) - 1 - lane.overlaps, 0)
+        lane.began, lane.overlaps = now, 0
+        self._on_lag(max(elapsed - interval, 0.0))
+        for _ in range(missed):  # APScheduler joins what fell due meanwhile, and does not tell
+            self._skipped("missed", lane)
+        tick = asyncio.current_task()
+        if tick is not None:
+            self._ticks.add(tick)
+            tick.add_done_callback(self._ticks.discard)
+        await asyncio.wait({self._spawn(self._guarded(lane.target.name, lane.components))})
 
     async def _run_woken(self, target: str) -> None:
         try:
@@ -153,20 +166,29 @@ class Schedule:
         finally:
             self._woken.pop(target, None)
 
-    async def _guarded(self, target: str, components: frozenset[Component], *, woken: bool) -> None:
+    async def _guarded(
+        self, target: str, components: frozenset[Component], *, woken: bool = False
+    ) -> None:
         try:
             await self._run_round(target, components, woken=woken)
         except Exception:  # noqa: BLE001 - the next round must come all the same
             _log.exception("round.crashed", target=target)
             self._on_skipped("crashed")
 
-    def _spawn(self, work: Awaitable[None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
-    def _skipped(self, reason: str, event: JobEvent) -> None:
-        _log.warning("round.skipped", job=event.job_id, reason=reason)
+    def _overlapped(self, event: JobEvent) -> None:
+        lane = self._lanes.get(event.job_id)
+        if lane is not None:
+            lane.overlaps += 1
+            self._skipped("overlap", lane)
+
+    def _skipped(self, reason: str, lane: _Lane) -> None:
+        _log.warning("round.skipped", job=lane.id, reason=reason)
         self._on_skipped(reason)
 
     async def _watch(self) -> None:
@@ -182,7 +204,7 @@ class Schedule:
             if now - lane.began > limit + _STALLED_GRACE_SECONDS:
                 _log.warning("schedule.stalled", job=lane.id, seconds=round(now - lane.began, 1))
                 self._on_skipped("stalled")
-                lane.began = now
+                lane.began, lane.overlaps = now, 0
                 self._add(lane)
                 self.wake(lane.target.name, lane.components)
 
@@ -191,6 +213,13 @@ def phase_seconds(name: str, interval_seconds: float) -> float:
     """Where in its interval a target's rounds fall: the same after every restart, spread evenly."""
     digest = hashlib.sha256(name.encode()).digest()
     return int.from_bytes(digest[:8]) / 2**64 * interval_seconds
+
+
+def next_round(name: str, interval: timedelta, *, now: datetime) -> datetime:
+    """When a target's next round is due: where its phase falls in the intervals since 1970."""
+    seconds = interval.total_seconds()
+    wait = (phase_seconds(name, seconds) - now.timestamp()) % seconds
+    return now + timedelta(seconds=wait)
 
 
 def _lanes(target: Target) -> list[_Lane]:

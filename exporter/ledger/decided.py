@@ -13,7 +13,7 @@ from datetime import datetime
 from threading import Lock
 from typing import Any
 
-from sqlalchemy import Connection, Engine, func, insert, select
+from sqlalchemy import Connection, Engine, Select, func, insert, select
 
 from exporter.ledger.chain import EntryKind
 from exporter.ledger.journal import Journal, writing
@@ -24,6 +24,7 @@ from exporter.model.decision import Decision, Result, Subject
 
 Standing = tuple[str, str]
 """A result and its reason."""
+_CLEAR: Standing = (str(Result.CLEAR), "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,8 @@ class Decided:
                 self._catch_up(journal.connection)
                 changed = self._changed(decisions)
                 _record(journal, changed, now=now)
-            self._last |= {subject: d.standing for subject, d in changed.items()}
+            for subject, decision in changed.items():
+                self._remember(subject, decision.standing)
             return tuple(changed.values())
 
     def _changed(self, decisions: tuple[Decision, ...]) -> dict[Subject, Decision]:
@@ -69,19 +71,32 @@ class Decided:
         changed: dict[Subject, Decision] = {}
         for decision in decisions:
             subject = _stored(decision.subject)
-            last = self._last.get(subject, (str(Result.CLEAR), ""))
+            last = self._last.get(subject, _CLEAR)
             if decision.standing != last:
                 changed[subject] = decision
         return changed
 
     def _catch_up(self, connection: Connection) -> None:
-        newest = select(func.max(table.c.seq)).where(table.c.seq > self._seen)
-        newest = newest.group_by(table.c.policy, table.c.target, table.c.item)
-        query = select(table).where(table.c.seq > self._seen, table.c.seq.in_(newest))
-        for row in connection.execute(query.order_by(table.c.seq)):
+        query = select(table).where(table.c.seq > self._seen).order_by(table.c.seq)
+        if not self._seen:
+            query = query.where(table.c.seq.in_(newest_of_each()))
+        for row in connection.execute(query):
             subject = Subject(row.policy, row.target, row.item or None)
-            self._last[subject] = (row.result, row.reason)
+            self._remember(subject, (row.result, row.reason))
             self._seen = row.seq
+
+    def _remember(self, subject: Subject, standing: Standing) -> None:
+        """Clear is what an unknown subject is anyway, so items that came and went take no room."""
+        if standing == _CLEAR:
+            self._last.pop(subject, None)
+        else:
+            self._last[subject] = standing
+
+
+def newest_of_each() -> Select[tuple[int]]:
+    """The number of the last record of every subject. It reads the whole table."""
+    subject = table.c.policy, table.c.target, table.c.item
+    return select(func.max(table.c.seq)).group_by(*subject)
 
 
 def record_of(row: Row) -> DecisionRecord:

@@ -50,10 +50,12 @@ def ledger_url(text: str) -> URL:
 
 
 def place(url: URL) -> str:
-    """Where the ledger is, for a person: the file, or the address without its password."""
+    """Where the ledger is, for a person: the file, or the address without user and options."""
     if url.get_backend_name() == "sqlite":
         return str(url.database)
-    return url.set(drivername="postgresql", username=None, password=None).render_as_string()
+    host = url.host or str(url.query.get("host", ""))
+    port = f":{url.port}" if url.port else ""
+    return f"postgresql://{host}{port}/{url.database or ''}"
 
 
 def make_folder(url: URL) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Engine, func, select
+from sqlalchemy import ColumnElement, Engine, select
 
 from exporter.ledger.chain import Entry, Head
-from exporter.ledger.decided import DecisionRecord, record_of
+from exporter.ledger.decided import DecisionRecord, newest_of_each, record_of
 from exporter.ledger.ids import normalise
 from exporter.ledger.rows import operation_of
 from exporter.ledger.tables import decisions, entries, head, operation_items, operations
@@ -130,10 +130,8 @@ class Reads:
     def latest_decisions(self, *, target: str | None = None) -> tuple[DecisionRecord, ...]:
         """The last recorded change of every subject, newest first."""
         columns = decisions.c
-        newest = select(func.max(columns.seq)).group_by(
-            columns.policy, columns.target, columns.item
-        )
-        query = select(decisions).where(columns.seq.in_(newest)).order_by(columns.seq.desc())
+        newest = columns.seq.in_(newest_of_each())
+        query = select(decisions).where(newest).order_by(columns.seq.desc())
         if target is not None:
             query = query.where(columns.target == target)
         with self._engine.connect() as connection:

@@ -6,6 +6,7 @@ A forced registration silently accepts a dropped service, a dropped handler and 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -54,14 +55,13 @@ def compare(discovered: Iterable[ServiceShape], registered: Iterable[ServiceShap
         added += [f"{name}/{h}" for h in new.keys() - old.keys()]
         dropped += [f"{name}/{h}" for h in old.keys() - new.keys()]
         changed += [f"{name}/{h}" for h in sorted(new.keys() & old.keys()) if new[h] != old[h]]
-    return Drift(
-        tuple(sorted(added)), tuple(sorted(dropped)), tuple(changed), tuple(type_changed)
-    )
+    return Drift(tuple(sorted(added)), tuple(sorted(dropped)), tuple(changed), tuple(type_changed))
 
 
 def fingerprint(shapes: Iterable[ServiceShape]) -> str:
     """A text that is equal exactly when two discoveries offer the same services and handlers."""
-    return ";".join(
-        f"{s.name}:{s.type}({','.join(f'{h.name}:{h.type}' for h in sorted(s.handlers))})"
+    rows = [
+        [s.name, s.type, *([h.name, h.type] for h in sorted(s.handlers))]
         for s in sorted(shapes, key=lambda s: s.name)
-    )
+    ]
+    return json.dumps(rows, separators=(",", ":"))

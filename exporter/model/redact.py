@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from typing import Any
 
 REDACTED = "REDACTED"
-_USER_INFO = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)[^/?#\s'\"]*@")
+_USER_INFO = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)[^/?#\s\"]*@")
 _BEARER = re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{6,}")
 _TOKEN = re.compile(r"\b(?:key_[A-Za-z0-9._-]{8,}|rm_[A-Za-z0-9_-]{16,}|eyJ[A-Za-z0-9._-]{16,})")
 _SECRET_NAME = re.compile(
-    r"(?i)^(authorization|.*(token|secret|password|passwd|api[-_]?key|cookie|credential).*)$"
+    r"(?i)^(auth|.*(authorization|token|secret|password|passwd|api[-_]?key|cookie|credential).*)$"
 )
-_HEADERS = re.compile(r"(?i)^(additional_)?headers$")
+_HEADERS = re.compile(r"(?i)^.*headers$")
 
 
 def redact_user_info(text: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from types import MappingProxyType
 from typing import Literal
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from exporter.model.component import Component
 
@@ -31,9 +31,10 @@ def normalise_url(url: str) -> str:
     A real server turns ``http://H:9080`` into ``http://h:9080/`` (restate-facts, Deployments) and
     leaves path, query and a trailing slash alone. An ARN or anything without a host is unchanged.
     """
-    parts = urlsplit(url.strip())
-    if not parts.netloc:
-        return url.strip()
+    url = url.strip()
+    parts = _split(url)
+    if parts is None or not parts.netloc:
+        return url
     user, at, host = parts.netloc.rpartition("@")
     default_port = {"http": ":80", "https": ":443"}.get(parts.scheme.lower(), "")
     host = host.lower()
@@ -42,6 +43,14 @@ def normalise_url(url: str) -> str:
     return urlunsplit(
         (parts.scheme.lower(), user + at + host, parts.path or "/", parts.query, parts.fragment)
     )
+
+
+def _split(url: str) -> SplitResult | None:
+    """The parts of a URL; None for what is none at all, such as ``http://[::1``."""
+    try:
+        return urlsplit(url)
+    except ValueError:
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +96,7 @@ def is_placeholder(url: str) -> bool:
 
     A deploy once fell through to such a URL and no-opped (reference: the registration gotcha).
     """
-    host = (urlsplit(url).hostname or "").lower()
+    parts = _split(url)
+    host = (parts.hostname or "").lower() if parts else ""
     reserved = any(host == h or host.endswith("." + h) for h in _PLACEHOLDER_HOSTS)
     return reserved or any(mark in url.lower() for mark in _PLACEHOLDER_MARKS)

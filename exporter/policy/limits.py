@@ -7,7 +7,7 @@ reserves. Counting is the ledger's; here only rules over the moments it counted.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import NamedTuple
@@ -26,6 +26,7 @@ _REASONS: Mapping[str, HoldReason] = MappingProxyType(
     }
 )
 """The scopes, in the order the gates ask."""
+_ORDER = tuple(_REASONS.values())
 
 _COUNTED: Mapping[str, str] = MappingProxyType(
     {
@@ -57,17 +58,16 @@ def exhausted(
     if cooling is not None:
         return cooling
     keys = tuple(items)
-    for scope in _REASONS:
-        full = [
-            _refusal(window, key, stamps)
-            for window in budget.windows
-            if window.scope == scope
-            for key, stamps in _counted(scope, usage, keys)
-            if left(window, stamps, now=now) == 0
-        ]
-        if full:
-            return max(full, key=_opens)
-    return None
+    full = [
+        _refusal(window, key, stamps)
+        for window in budget.windows
+        for key, stamps in _counted(window.scope, usage, keys)
+        if _is_full(window, stamps, now)
+    ]
+    if not full:
+        return None
+    first = min((refusal.reason for refusal in full), key=_ORDER.index)
+    return max((refusal for refusal in full if refusal.reason is first), key=_opens)
 
 
 def remaining(
@@ -106,16 +106,26 @@ def _cooling(cooldown: timedelta, last: datetime | None, now: datetime) -> Exhau
 
 def _counted(
     scope: str, usage: Usage, items: tuple[str, ...]
-) -> Iterator[tuple[str, tuple[datetime, ...]]]:
+) -> tuple[tuple[str, tuple[datetime, ...]], ...]:
+    """What a window of this scope counts: moments, and for items whose they are."""
     match scope:
         case "item":
-            yield from ((key, usage.item.get(key, ())) for key in items)
+            return tuple((key, usage.item.get(key, ())) for key in items)
         case "target":
-            yield "", usage.target
+            return (("", usage.target),)
         case "policy":
-            yield "", usage.policy
+            return (("", usage.policy),)
         case _:
-            yield "", usage.everything
+            return (("", usage.everything),)
+
+
+def _is_full(window: Window, stamps: tuple[datetime, ...], now: datetime) -> bool:
+    """Only the ``max`` newest moments matter: it is full while the oldest of them counts."""
+    if window.max < 1:
+        return True
+    if len(stamps) < window.max:
+        return False
+    return window.per is None or now - stamps[-window.max] < window.per
 
 
 def _refusal(window: Window, key: str, stamps: tuple[datetime, ...]) -> Exhausted:

@@ -9,26 +9,19 @@ says so again. What still has work is skipped and recorded; nothing is ever kill
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from exporter.model.component import Component
-from exporter.model.deployments import (
-    DeploymentState,
-    only_here,
-    our_services,
-    owner_of,
-    state_of,
-    work_on,
-)
-from exporter.model.errors import RefusedError
+from exporter.model.deployments import only_here
+from exporter.model.duration import format_duration
+from exporter.model.errors import CallFailedError, MedicError, RefusedError
 from exporter.model.operation import ActResult, ItemOutcome, Plan, Request
 from exporter.model.report import Report
-from exporter.model.target import Worker, normalise_url
 from exporter.model.views import Deployment, DeploymentsView
-from exporter.remedies.registered import Registered, read_registered, shown, url_of
+from exporter.remedies.registered import read_registered, shown, url_of
 from exporter.remedies.remedy import Remedy, RemedyContext, WriteGuard
+from exporter.remedies.survey import Survey, survey_around, untouchable
 
 NAME = "cleanup-stale-deployments"
 DRAINED_FOR = timedelta(hours=24)
@@ -37,59 +30,14 @@ DRAIN_TIMEOUT = timedelta(seconds=30)
 _POLL = timedelta(seconds=2)
 
 
-@dataclass(frozen=True, slots=True)
-class _Survey:
-    """One full read: what is kept, and the state of every deployment it may have replaced."""
-
-    registered: Registered
-    keep: Deployment
-    states: Mapping[str, DeploymentState]
-    """By id: ours, at no worker's URL, and not the one to keep."""
-    skipped: Mapping[str, str]
-    """By id: why another one is never touched."""
-
-    def in_state(self, state: DeploymentState) -> list[str]:
-        """The ids in a state, longest registered first."""
-        born = {d.id: d.created_at for d in self.registered.deployments.items}
-        return sorted((i for i, s in self.states.items() if s == state), key=lambda i: born[i])
-
-
-async def _survey(context: RemedyContext, url: str) -> _Survey:
-    registered = await read_registered(context)
-    groups = (await context.api.invocations.scan()).groups
-    keep = registered.at(url)
-    if keep is None:
-        msg = f"no deployment is registered at {shown(url)}: run doctor and copy the URL"
-        raise RefusedError("deployment-not-found", msg)
-    if not registered.latest(keep):
-        msg = f"{shown(url)} is not the latest for all its services, so it is not the one to keep"
-        raise RefusedError("not-latest", msg)
-    view = registered.deployments
-    target = replace(context.target, workers=(*context.target.workers, Worker(url)))
-    ours = our_services(view, target)
-    workers = {w.url for w in target.workers}
-    states: dict[str, DeploymentState] = {}
-    skipped: dict[str, str] = {}
-    for deployment in view.items:
-        owner = owner_of(deployment, ours, target)
-        if deployment.id == keep.id:
-            continue
-        if owner != "ours":
-            skipped[deployment.id] = owner
-        elif registered.serves_any(deployment):
-            skipped[deployment.id] = "latest for a service"
-        elif normalise_url(deployment.url) in workers:
-            skipped[deployment.id] = "at a worker's URL"
-        else:
-            pinned, unpinned = work_on(deployment, view, groups)
-            states[deployment.id] = state_of(deployment.id, registered.services, pinned, unpinned)
-    return _Survey(registered, keep, states, skipped)
+class UnconfirmedError(MedicError):
+    """Whether the next deployment is drained could not be read: nothing more was deleted."""
 
 
 async def preflight(context: RemedyContext, request: Request) -> Plan:
     """Plan which deployments to delete. Reads only; a policy with nothing to delete is refused."""
     url = url_of(request, context)
-    survey = await _survey(context, url)
+    survey = await survey_around(context, url)
     delete = survey.in_state("drained")
     draining = survey.in_state("draining")
     if not request.by_person:
@@ -99,13 +47,21 @@ async def preflight(context: RemedyContext, request: Request) -> Plan:
         draining = []
     limit = int(request.arguments.get("max_items", MAX_ITEMS))
     delete, draining = delete[:limit], draining[: max(limit - len(delete), 0)]
+    patience: timedelta = request.arguments.get("drain_timeout", DRAIN_TIMEOUT)
+    wait = format_duration(patience)
     urls = {d.id: shown(d.url) for d in survey.registered.deployments.items}
     count = f"{len(delete)} drained deployment{'' if len(delete) == 1 else 's'}"
     return Plan(
         remedy=NAME,
         target=context.target.name,
         summary=f"keep {shown(url)}, delete {count}",
-        arguments={"url": url, "keep": survey.keep.id, "delete": delete, "waitFor": draining},
+        arguments={
+            "url": url,
+            "keep": survey.keep.id,
+            "delete": delete,
+            "waitFor": draining,
+            "waitSeconds": patience.total_seconds() if draining else 0,
+        },
         rests_on={"keep": survey.keep.id},
         items=request.items,
         before={
@@ -116,7 +72,7 @@ async def preflight(context: RemedyContext, request: Request) -> Plan:
         },
         steps=(
             *(f"delete {i} ({urls[i]}), drained" for i in delete),
-            *(f"wait up to 30s for {i} ({urls[i]}) to drain, else skip it" for i in draining),
+            *(f"wait up to {wait} for {i} ({urls[i]}) to drain, else skip it" for i in draining),
         ),
     )
 
@@ -125,23 +81,20 @@ def _long_drained(ids: list[str], context: RemedyContext, drained_for: timedelta
     """Those that findings have seen drained for that long; unknown is not long enough."""
     facts = (context.findings.deployments if context.findings else None) or ()
     ages = {f.id: f.state_age for f in facts if f.state == "drained"}
-    return [i for i in ids if ages.get(i, timedelta(-1)) >= drained_for]
+    return [i for i in ids if i in ages and ages[i] >= drained_for]
 
 
 async def act(context: RemedyContext, plan: Plan, guard: WriteGuard) -> ActResult:
     """Read everything again, then delete one by one, each behind a narrow read of its own."""
-    url = str(plan.arguments["url"])
-    survey = await _drained_survey(context, url, list(plan.arguments["waitFor"]))
-    if survey.keep.id != plan.rests_on["keep"]:
-        raise RefusedError("changed", f"{shown(url)} is another deployment than when planned")
+    survey = await _second_survey(context, plan)
     outcomes: list[ItemOutcome] = []
     for deployment_id in (*plan.arguments["delete"], *plan.arguments["waitFor"]):
         state = survey.states.get(deployment_id)
-        if state != "drained":
+        if state == "drained":
+            outcome = await _delete(context, guard, survey.keep, deployment_id)
+        else:
             reason = survey.skipped.get(deployment_id) or state or "gone"
             outcome = ItemOutcome(deployment_id, "skipped", f"it is {reason}")
-        else:
-            outcome = await _delete(context, guard, deployment_id)
         await guard.item_done(outcome)
         outcomes.append(outcome)
     deleted = [o.key for o in outcomes if o.outcome == "deleted"]
@@ -156,34 +109,63 @@ async def act(context: RemedyContext, plan: Plan, guard: WriteGuard) -> ActResul
     )
 
 
-async def _drained_survey(context: RemedyContext, url: str, wait_for: list[str]) -> _Survey:
+async def _second_survey(context: RemedyContext, plan: Plan) -> Survey:
     """The second full read; a person's operation first waits a little for what is draining."""
-    deadline = context.now() + DRAIN_TIMEOUT
-    survey = await _survey(context, url)
-    while any(survey.states.get(i) == "draining" for i in wait_for) and context.now() < deadline:
-        await context.sleep(_POLL.total_seconds())
-        survey = await _survey(context, url)
-    return survey
+    url, wait_for = str(plan.arguments["url"]), plan.arguments["waitFor"]
+    deadline = context.now() + timedelta(seconds=plan.arguments["waitSeconds"])
+    while True:
+        survey = await survey_around(context, url)
+        if survey.keep.id != plan.rests_on["keep"]:
+            msg = f"{shown(url)} is another deployment than when planned"
+            raise RefusedError("changed", msg)
+        rest = (deadline - context.now()).total_seconds()
+        if rest <= 0 or all(survey.states.get(i) != "draining" for i in wait_for):
+            return survey
+        await context.sleep(min(rest, _POLL.total_seconds()))
 
 
-async def _delete(context: RemedyContext, guard: WriteGuard, deployment_id: str) -> ItemOutcome:
+async def _delete(
+    context: RemedyContext, guard: WriteGuard, keep: Deployment, deployment_id: str
+) -> ItemOutcome:
     """Confirm once more, narrowly, that nothing needs it; then delete it."""
+    try:
+        deployment, why_not = await _confirm(context, keep, deployment_id)
+    except CallFailedError as error:
+        # Only a read: it must not make the outcome of the writes before it look unknown.
+        raise UnconfirmedError(f"{deployment_id} could not be confirmed as drained: {error}") from (
+            error
+        )
+    if deployment is None or why_not is not None:
+        return ItemOutcome(deployment_id, "skipped", why_not or "it is gone")
+    await guard.before_write(f"delete deployment {deployment_id} ({shown(deployment.url)})")
+    try:
+        await context.api.admin.delete_deployment(deployment_id)
+    except CallFailedError as error:
+        word = "indeterminate" if error.outcome_unknown else "failed"
+        await guard.item_done(ItemOutcome(deployment_id, word, str(error)))
+        raise
+    return ItemOutcome(deployment_id, "deleted", shown(deployment.url))
+
+
+async def _confirm(
+    context: RemedyContext, keep: Deployment, deployment_id: str
+) -> tuple[Deployment | None, str | None]:
+    """The deployment as it is now (None: gone), and why it must stay after all."""
     registered = await read_registered(context)
-    view = registered.deployments
-    deployment = next((d for d in view.items if d.id == deployment_id), None)
+    deployment = registered.get(deployment_id)
     if deployment is None:
-        return ItemOutcome(deployment_id, "skipped", "it is gone")
-    if registered.serves_any(deployment):
-        return ItemOutcome(deployment_id, "skipped", "it has become the latest for a service")
-    invocations = context.api.invocations
+        return None, None
+    kept = registered.get(keep.id)
+    if kept is None or not registered.latest(kept):
+        return deployment, f"{keep.id}, which was to be kept, is not the latest any more"
+    reason = untouchable(deployment, registered, kept, context.target)
+    if reason is not None:
+        return deployment, f"it is {reason}"
+    invocations, view = context.api.invocations, registered.deployments
     pinned = await invocations.active_count_pinned([deployment_id])
     unpinned = await invocations.active_unpinned(only_here(deployment, view))
     work = sum(pinned.values()) + sum(unpinned.values())
-    if work:
-        return ItemOutcome(deployment_id, "skipped", f"it has {work} unfinished invocations again")
-    await guard.before_write(f"delete deployment {deployment_id} ({shown(deployment.url)})")
-    await context.api.admin.delete_deployment(deployment_id)
-    return ItemOutcome(deployment_id, "deleted", shown(deployment.url))
+    return deployment, f"it has {work} unfinished invocations again" if work else None
 
 
 def check(

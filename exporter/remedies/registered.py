@@ -24,11 +24,22 @@ class Registered:
     def at(self, url: str) -> Deployment | None:
         """The deployment at a URL, compared the way the server normalises URLs.
 
-        A URL copied from doctor, its user info redacted, finds the one that has user info there.
+        A URL copied from doctor, its user info redacted, finds the one that has user info there;
+        RefusedError when several do.
         """
-        exact = (d for d in self.deployments.items if normalise_url(d.url) == url)
-        as_shown = (d for d in self.deployments.items if shown(normalise_url(d.url)) == url)
-        return next(exact, None) or next(as_shown, None)
+        for deployment in self.deployments.items:
+            if normalise_url(deployment.url) == url:
+                return deployment
+        as_shown = [d for d in self.deployments.items if shown(normalise_url(d.url)) == url]
+        if len(as_shown) > 1:
+            ids = ", ".join(d.id for d in as_shown)
+            msg = f"{url} may be any of {ids}: write the URL with its user info"
+            raise RefusedError("url-ambiguous", msg)
+        return as_shown[0] if as_shown else None
+
+    def get(self, deployment_id: str) -> Deployment | None:
+        """The deployment of that id, if it is still there."""
+        return next((d for d in self.deployments.items if d.id == deployment_id), None)
 
     def latest(self, deployment: Deployment) -> bool:
         """Whether it is the latest for every service it lists."""
@@ -38,19 +49,28 @@ class Registered:
         """Whether it is the latest for at least one service."""
         return any(s.deployment_id == deployment.id for s in self.services.items)
 
-    def foreign(self, deployment: Deployment, target: Target) -> bool:
-        """Whether somebody else's: protected, or (where workers are known) not serving ours."""
+    def foreign(
+        self, deployment: Deployment, target: Target, *, ours: frozenset[str] = frozenset()
+    ) -> bool:
+        """Whether somebody else's: protected, or (where workers are known) not serving ours.
+
+        ``ours`` are services known to be ours beside those the target tells of.
+        """
         if is_protected(deployment.metadata, target):
             return True
-        knows_ours = bool(target.workers or target.expected)
-        ours = our_services(self.deployments, target)
-        return knows_ours and owner_of(deployment, ours, target) == "foreign"
+        known = our_services(self.deployments, target) | ours
+        return knows_ours(target) and owner_of(deployment, known, target) == "foreign"
 
 
 async def read_registered(context: RemedyContext) -> Registered:
     """Read deployments and services anew. CallFailedError means that both are unknown."""
     deployments = await context.api.admin.deployments()
     return Registered(deployments, await context.api.admin.services())
+
+
+def knows_ours(target: Target) -> bool:
+    """Whether the configuration says anything about what is ours on this target."""
+    return bool(target.workers or target.expected)
 
 
 def url_of(request: Request, context: RemedyContext) -> str:

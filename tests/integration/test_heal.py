@@ -178,3 +178,18 @@ def test_max_mode_lowers_every_policy(
         assert medic.sample("policy_mode", policy="re-register", mode="off") == 1
         assert medic.operations() == []
     assert restate.deployments() == before
+
+
+def test_a_slow_component_does_not_stretch_for(
+    fresh_restate: ServerFactory, worker_factory: WorkerFactory, tmp_path: Path
+) -> None:
+    """Drift is read every hour here, and the heal comes after `for` all the same."""
+    restate = fresh_restate()
+    worker = worker_factory(GREETER)
+    restate.register(worker.url)
+    target = target_of(restate, service_url=worker.url, expected_services=["Greeter", "Billing"])
+    patient = {"within": "2h", "healthy_for": "1s"}
+    policies = [re_register(**{"for": "2s"}, verify=patient)]
+    with Medic(tmp_path, targets=[target], policies=policies, drift_interval="1h") as medic:
+        worker.roll([GREETER, BILLING])
+        medic.wait_for(lambda: "Billing" in restate.exposed(), "the heal")
