@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -111,12 +111,18 @@ class Remediator:
         LedgerUnavailableError mean that nothing was written; what a person asked for is in the
         ledger all the same (``refused``).
         """
+        operation, _ = await self._perform(request, backend, verification)
+        return operation
+
+    async def _perform(
+        self, request: Request, backend: Backend, verification: Verification
+    ) -> tuple[Operation, Plan]:
         remedy = remedy_of(backend, request.remedy)
         try:
             context = context_of(backend, self._fleet, self._now)
             plan = await remedy.preflight(context, request)
             if request.mode is not Mode.ENFORCE:
-                return await self._ledger.rehearse(request, plan, now=self._now())
+                return await self._ledger.rehearse(request, plan, now=self._now()), plan
             operation = await self._ledger.reserve(
                 request, plan, owner=self._owner, lease=self._lease, now=self._now()
             )
@@ -134,7 +140,7 @@ class Remediator:
         async with kept_lease(
             operation.id, ledger=self._ledger, owner=self._owner, lease=self._lease, now=self._now
         ):
-            return await self._carry_out(job)
+            return await self._carry_out(job), plan
 
     async def _carry_out(self, job: _Job) -> Operation:
         """Act, verify, finish. An operation whose lease or ledger is lost is left to its lease."""
@@ -152,9 +158,12 @@ class Remediator:
             _log.error("operation.lost", operation=job.operation.id, error=str(error))
             raise
         except Exception as error:  # noqa: BLE001 - every way an act can end needs its outcome
+            known = ActResult(after=_known_of(error))
             return await self._finish(
-                job, _outcome_of(error, guard), ActResult(), error=_told(job, error)
+                job, _outcome_of(error, guard), known, error=_told(job, error)
             )
+        if result.failed:
+            return await self._finish(job, Outcome.FAILED, result, error=result.failed)
         if result.nothing_to_do:
             return await self._finish(job, Outcome.NOTHING_TO_DO, result)
         acted = await self._ledger.mark_acted(
@@ -168,7 +177,7 @@ class Remediator:
         )
         missing = await self._verifier.verify(
             job.backend.target,
-            job.verification,
+            job.verification.about(item.key for item in result.items if item.done),
             needs=job.remedy.components,
             check=lambda report, now: job.remedy.check(
                 job.plan.arguments, result.after, report, now
@@ -205,31 +214,38 @@ class Remediator:
     async def _run(
         self, subject: Subject, request: Request, backend: Backend, verification: Verification
     ) -> None:
+        subjects = [replace(subject, item=key) for key in request.items] or [subject]
         try:
-            closed = await self.perform(request, backend, verification)
+            closed, plan = await self._perform(request, backend, verification)
         except LedgerUnavailableError:
             raise
         except MedicError as error:
-            self._refused(subject, error)
+            self._refused(subjects, error)
             return
+        left_out = {left.key: left for left in plan.left_out}
+        for left in left_out.values():
+            one = replace(subject, item=left.key)
+            self._refused([one], RefusedError(left.reason, left.detail))
+        subjects = [one for one in subjects if one.item not in left_out]
         if closed.outcome is Outcome.OBSERVED:
             self._on_closed(closed, request)
         if closed.outcome is Outcome.REFUSED:
-            self._refused(subject, RefusedError("changed", closed.error or "the world changed"))
+            self._refused(subjects, RefusedError("changed", closed.error or "the world changed"))
         else:
-            self.refusals.forget([subject])
+            self.refusals.forget(subjects)
 
-    def _refused(self, subject: Subject, error: MedicError) -> None:
-        refusal = self.refusals.note(subject, error, now=self._now())
-        _log.info(
-            "preflight.refused",
-            policy=subject.policy,
-            target=subject.target,
-            item=subject.item,
-            reason=refusal.reason,
-            detail=refusal.detail,
-            until=refusal.until.isoformat(),
-        )
+    def _refused(self, subjects: list[Subject], error: MedicError) -> None:
+        for subject in subjects:
+            refusal = self.refusals.note(subject, error, now=self._now())
+            _log.info(
+                "preflight.refused",
+                policy=subject.policy,
+                target=subject.target,
+                item=subject.item,
+                reason=refusal.reason,
+                detail=refusal.detail,
+                until=refusal.until.isoformat(),
+            )
 
     async def _resume(self, operation: Operation, backend: Backend) -> None:
         plan = Plan(
@@ -293,6 +309,11 @@ def _outcome_of(error: Exception, guard: LeaseGuard) -> Outcome:
     if isinstance(error, CallFailedError) and guard.writes and error.outcome_unknown:
         return Outcome.INDETERMINATE
     return Outcome.FAILED
+
+
+def _known_of(error: Exception) -> dict[str, Any]:
+    """A refusal's word and data, for whoever reads the row."""
+    return {"reason": error.reason, **error.data} if isinstance(error, RefusedError) else {}
 
 
 def _told(job: _Job, error: Exception) -> str:

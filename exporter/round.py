@@ -17,10 +17,10 @@ from exporter.model.component import Component, Reason
 from exporter.model.decision import Decision, Mode, Result, Subject, Waiting
 from exporter.model.derive import derive
 from exporter.model.errors import LedgerUnavailableError
-from exporter.model.findings import Findings
+from exporter.model.findings import Findings, Tally
 from exporter.model.hold import HoldReason
 from exporter.model.operation import Usage
-from exporter.policy.decide import decide, first_act, still_wrong, to_request
+from exporter.policy.decide import decide, first_act, still_wrong, to_request, together
 from exporter.policy.limits import remaining
 from exporter.policy.policy import Policy
 from exporter.policy.waiting import ENOUGH_READINGS
@@ -84,7 +84,7 @@ class Rounds:
         ledger_ok = await self._ledger_ok()
         now = self._now()
         report = self._fleet.merge(target, readings, now=now)
-        findings = derive(report, target, now=now)
+        findings = derive(report, target, now=now, tally=self._tally(target.name))
         world = self._world(watched, ledger_ok=ledger_ok)
         decisions = decide(watched.policies, target, report, findings, world, now=now)
         self._waiting[target.name] = waiting_of(decisions)
@@ -131,6 +131,14 @@ class Rounds:
             waiting=self._waiting.get(name, {}),
             refusals=self._remediator.refusals.current(),
             usage=self._usage,
+        )
+
+    def _tally(self, target: str) -> Tally:
+        """How often each key was recovered and each invocation resumed."""
+        counts = self._ledger.standing.item_counts
+        return Tally(
+            recoveries=counts(target, "recover-stuck-workflow"),
+            resumes=counts(target, "resume-invocations"),
         )
 
     def _open(self, target: str) -> dict[str, OpenOperation]:
@@ -212,14 +220,18 @@ class Rounds:
             return
         policy = next(p for p in watched.policies if p.name == decision.subject.policy)
         item = decision.subject.item
+        batch = together(decision, decisions, policy)
         self._remediator.submit(
             decision.subject,
-            to_request(decision, policy, findings),
+            to_request(decision, policy, findings, batch),
             watched.backend,
             Verification(
                 within=policy.verify.within,
                 healthy_for=policy.verify.healthy_for,
                 components=policy.condition.components,
                 still_wrong=lambda later: still_wrong(policy, later, item),
+                item_wrong=(lambda later, key: still_wrong(policy, later, key))
+                if policy.together > 1
+                else None,
             ),
         )

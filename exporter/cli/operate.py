@@ -15,6 +15,7 @@ from rich.markup import escape
 
 from exporter.app import Engine, open_engine
 from exporter.cli.output import OUTCOME_STYLE, Exit, err, fail, out, print_json
+from exporter.log import configure_logging
 from exporter.model.component import Component
 from exporter.model.errors import RefusedError
 from exporter.model.operation import Operation, Outcome, Plan, Request
@@ -43,6 +44,7 @@ class Ask:
 
 def operate(ask: Ask) -> None:
     """Carry out a remedy for a person: the same preflight, lock and ledger as a policy's."""
+    configure_logging("warning")  # on stderr: what programs read stays whole
     asyncio.run(_operate(ask))
 
 

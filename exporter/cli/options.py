@@ -31,7 +31,7 @@ Allow = Annotated[
     list[str] | None,
     typer.Option(
         "--allow",
-        help="Insist where a preflight refuses: drop-service, change-type, rollback, foreign.",
+        help="Insist where a preflight refuses; the refusal says with which word.",
         show_default=False,
     ),
 ]

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from exporter import __version__
-from exporter.cli import audit, cleanup, doctor, policy, redeploy, run
+from exporter.cli import audit, cleanup, doctor, invocations, policy, recover, redeploy, run
 
 app = typer.Typer(
     name="restate-medic",
@@ -38,5 +38,7 @@ app.command("run")(run.run)
 app.command("doctor")(doctor.doctor)
 app.command("redeploy")(redeploy.redeploy)
 app.command("cleanup")(cleanup.cleanup)
+app.command("recover")(recover.recover)
+app.add_typer(invocations.app, name="invocations")
 app.add_typer(policy.app, name="policy")
 app.add_typer(audit.app, name="audit")

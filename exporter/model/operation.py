@@ -86,6 +86,8 @@ class Request:
     """Keys of the items it was decided for, oldest first; empty without ``for_each``."""
     item_values: Mapping[str, Any] = field(default_factory=dict)
     """The item's own values (``item.url`` ...), for remedies that take their object from it."""
+    each_item: tuple[Mapping[str, Any], ...] = ()
+    """The values of every item, in the order of ``items``: an operation may hold several."""
     values: Mapping[str, Any] = field(default_factory=dict)
     """What the condition saw."""
     reason: str = ""
@@ -102,6 +104,15 @@ class Request:
     def by_person(self) -> bool:
         """Whether a person asked: the same preflight, lock and ledger, but no policy budget."""
         return self.source != "policy"
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """An item of a request that its plan leaves alone: the bounded word, and a sentence."""
+
+    key: str
+    reason: str
+    detail: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +137,12 @@ class Plan:
     """The writes, in order, as a person would read them."""
     allowed: tuple[str, ...] = ()
     """Overrides that were needed and given."""
+    left_out: tuple[LeftOut, ...] = ()
+    """Items of the request that are not in ``items``; each waits as after a refusal of its own."""
+
+
+NOT_DONE = frozenset({"skipped", "failed", "indeterminate"})
+"""What an item's outcome is called when what was wanted was not done, or nobody knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +153,11 @@ class ItemOutcome:
     outcome: str
     detail: str = ""
 
+    @property
+    def done(self) -> bool:
+        """Whether what was wanted was done."""
+        return self.outcome not in NOT_DONE
+
 
 @dataclass(frozen=True, slots=True)
 class ActResult:
@@ -145,6 +167,8 @@ class ActResult:
     items: tuple[ItemOutcome, ...] = ()
     nothing_to_do: bool = False
     partial: bool = False
+    failed: str = ""
+    """Why it counts as failed although it came to its end: a sentence."""
 
 
 @dataclass(frozen=True, slots=True)

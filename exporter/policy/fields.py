@@ -13,6 +13,8 @@ from exporter.model.target import normalise_url
 
 DURATION_PATTERN = r"^([0-9]+(\.[0-9]+)?(ms|[dhms]))+$"
 FOREVER = "forever"
+ANY = "any"
+"""Every service."""
 
 
 class Strict(BaseModel):
@@ -57,6 +59,18 @@ def _worker_url(value: str) -> str:
     return normalise_url(value)
 
 
+def _services(value: object) -> object:
+    """A name or a list of names; ``any`` stands alone."""
+    names = [value] if isinstance(value, str) else value
+    if not isinstance(names, list) or not names:
+        raise ValueError(f"must name a service, a list of them, or {ANY}; write service: Billing")
+    if not all(isinstance(name, str) and name.strip() == name and name for name in names):
+        raise ValueError("has something that is not a service's name; write [Billing, Signup]")
+    if ANY in names and len(names) > 1:
+        raise ValueError(f"{ANY} is every service; write it alone, or only names")
+    return tuple(dict.fromkeys(names))
+
+
 _DURATION_SCHEMA = {"type": "string", "pattern": DURATION_PATTERN, "examples": ["30s", "2m", "24h"]}
 
 Duration = Annotated[timedelta, BeforeValidator(_positive), WithJsonSchema(_DURATION_SCHEMA)]
@@ -71,3 +85,13 @@ Period = Annotated[
 
 WorkerUrl = Annotated[str, AfterValidator(_worker_url)]
 """A service URL as the server stores it, or a Lambda ARN."""
+
+_NAME_SCHEMA = {"type": "string", "minLength": 1, "maxLength": 253}
+Services = Annotated[
+    tuple[str, ...],
+    BeforeValidator(_services),
+    WithJsonSchema(
+        {"anyOf": [_NAME_SCHEMA, {"type": "array", "items": _NAME_SCHEMA, "minItems": 1}]}
+    ),
+]
+"""Names of services, in the order written; ``any`` alone for all."""

@@ -125,6 +125,8 @@ EXAMPLES: Mapping[str, str] = MappingProxyType(
         "scope": "scope: target",
         "max": "max: 3",
         "per": "per: 24h",
+        "service": "service: Billing",
+        "max_items": "max_items: 10",
     }
 )
 """What to write for a key that is missing or empty."""

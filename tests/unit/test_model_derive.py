@@ -1,4 +1,4 @@
-"""Findings: every variable is bound exactly when it is known, and unknown never looks like empty."""
+"""Findings: a variable is bound exactly when it is known, and unknown never looks like empty."""
 
 from __future__ import annotations
 
@@ -435,7 +435,7 @@ def test_earlier_operations_on_an_item_are_counted() -> None:
 def test_what_blocks_its_key(
     service_type: Any, key: str | None, handler: str, blocks: bool
 ) -> None:
-    """An object's handler that is not shared and a workflow's run keep others of the key waiting."""
+    """A handler of an object that is not shared, and a workflow's run, keep others waiting."""
     shape = ServiceShape(
         "Thing", service_type, (Handler("add", "Exclusive"), Handler("get", "Shared"))
     )
