@@ -159,7 +159,7 @@ class _Parser:
 
     def _check_for_each(self, row: dict[str, Any], path: Path, name: str) -> None:
         for_each, action = row.get("for_each"), ACTIONS[name]
-        kinds = listing(k for k in action.for_each if k)
+        kinds = listing(sorted(k for k in action.for_each if k))
         inner = (*path, "for_each")
         if for_each in ITEM_KINDS and for_each not in action.for_each:
             or_none = ", or leave for_each out" if None in action.for_each else ""
