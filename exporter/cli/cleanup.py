@@ -8,7 +8,7 @@ import typer
 
 from exporter.cli.operate import Ask, operate
 from exporter.cli.options import Allow, AsJson, ConfigFile, DryRun, TargetName, Why, Yes
-from exporter.cli.output import friendly
+from exporter.cli.output import Exit, fail, friendly
 
 
 @friendly
@@ -23,6 +23,13 @@ def cleanup(
     target: TargetName = None,
     config_file: ConfigFile = None,
     max_items: Annotated[int, typer.Option(min=1, help="Delete at most this many.")] = 10,
+    force_drain: Annotated[
+        bool, typer.Option("--force-drain", help="Kill what is pinned to dead endpoints.")
+    ] = False,
+    max_kills: Annotated[
+        int | None,
+        typer.Option(min=1, help="With --force-drain: at most this many.", show_default=False),
+    ] = None,
     dry_run: DryRun = False,
     yes: Yes = False,
     reason: Why = "",
@@ -32,9 +39,14 @@ def cleanup(
     """Delete deployments that are not the latest for any service and have no work left.
 
     Foreign and protected deployments are never touched; one that still has work is skipped, and
-    said so. Nothing is ever killed.
+    said so. Nothing is killed, unless --force-drain says so: then exactly the work that the plan
+    lists, on endpoints that do not answer a discovery.
     """
     arguments: dict[str, object] = {"max_items": max_items}
+    if force_drain:
+        if max_kills is None:
+            fail("--force-drain needs --max-kills", Exit.USAGE)
+        arguments |= {"force_drain": True, "max_kills": max_kills}
     if url is not None:
         arguments["url"] = url
     operate(

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from exporter.model.decision import Mode
 from exporter.model.views import Cause
@@ -47,6 +47,19 @@ class CleanupStaleDeployments(Strict):
     max_items: int = Field(
         default=10, ge=1, le=1000, description="Delete at most this many in one operation."
     )
+    force_drain: bool | None = Field(
+        default=None,
+        description="Kill what is pinned to a dead endpoint, so that it drains; approve at most.",
+    )
+    max_kills: int | None = Field(
+        default=None, ge=1, le=1000, description="With force_drain: kill at most this many."
+    )
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Self:
+        if self.force_drain and self.max_kills is None:
+            raise ValueError("force_drain kills invocations; write max_kills beside it")
+        return self
 
 
 _SERVICES = Field(
@@ -151,7 +164,6 @@ ACTIONS: Mapping[str, Action] = MappingProxyType(
             CleanupStaleDeployments,
             built=True,
             for_each=_WORKER,
-            unbuilt_arguments=frozenset({"force_drain", "max_kills"}),
         ),
         "recover-stuck-workflow": Action(
             RecoverStuckWorkflow,
@@ -189,6 +201,8 @@ def highest_mode(name: str, arguments: Mapping[str, Any]) -> tuple[Mode, str]:
     """
     if "accept_risk" in ACTIONS[name].arguments.model_fields and not arguments.get("accept_risk"):
         return Mode.APPROVE, "add accept_risk: true"
+    if arguments.get("force_drain"):
+        return Mode.APPROVE, "leave force_drain out"
     if arguments.get("service") == (ANY,):
         return Mode.APPROVE, "name the services"
     return Mode.ENFORCE, ""

@@ -128,8 +128,8 @@ CASES = {
     "drain": (
         "force-redeploy: {}",
         "cleanup-stale-deployments: {force_drain: true}",
-        "4:42",
-        "not built yet",
+        "4:41",
+        "write max_kills beside it",
     ),
     "items": (
         "force-redeploy: {}",

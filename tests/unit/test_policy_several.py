@@ -121,6 +121,7 @@ def test_policies_on_one_thing_still_go_one_by_one() -> None:
         ("kill-invocations", {"service": ("any",), "accept_risk": True}, Mode.APPROVE),
         ("purge-invocations", {"service": ("A",), "accept_risk": False}, Mode.APPROVE),
         ("restart-invocations", {"service": ("A",), "accept_risk": False}, Mode.APPROVE),
+        ("cleanup-stale-deployments", {"force_drain": True, "max_kills": 1}, Mode.APPROVE),
         ("force-redeploy", {}, Mode.ENFORCE),
     ],
 )
