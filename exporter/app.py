@@ -16,10 +16,12 @@ from datetime import UTC, datetime
 from exporter.backends.backend import Backend
 from exporter.backends.direct import Connection, build_direct, supported_remedies
 from exporter.fleet import Fleet
+from exporter.ledger.engine import ledger_url
 from exporter.ledger.gateway import Ledger
 from exporter.model.component import Component
 from exporter.model.errors import LedgerUnavailableError
 from exporter.model.report import Report
+from exporter.model.target import Target
 from exporter.policy.load import check_against, load_policies
 from exporter.policy.policy import Policy
 from exporter.remediate import OnClosed, Remediator
@@ -28,6 +30,7 @@ from exporter.settings.schema import Settings, TargetSettings
 from exporter.settings.secrets import TokenSource
 from exporter.transport import Transport
 from exporter.verification import Verifier
+from exporter.web.address import parse_address
 
 Wake = Callable[[str, frozenset[Component]], None]
 
@@ -51,8 +54,13 @@ class Built:
     policies: tuple[Policy, ...]
 
 
-def check_policies(configuration: Configuration) -> tuple[Policy, ...]:
-    """Load the policies and check them against the targets. ConfigurationError lists problems."""
+def check(configuration: Configuration) -> tuple[Policy, ...]:
+    """Check everything that running needs, and load the policies.
+
+    ConfigurationError lists the problems.
+    """
+    parse_address(configuration.settings.web_listen_address)
+    ledger_url(configuration.storage_url)
     policies = load_policies(
         configuration.policy_patterns,
         limits=tuple(limit.window for limit in configuration.settings.limits),
@@ -128,24 +136,49 @@ class Engine:
 
     def rebuild(self, configuration: Configuration) -> Built:
         """Build another configuration beside this one. ConfigurationError changes nothing."""
-        return build(configuration, self._transport)
+        return build(configuration, self._transport, before=self._built)
 
     def swap(self, built: Built) -> None:
         """Put a built configuration in force. Running rounds and operations keep theirs."""
-        for name in self.backends.keys() - built.backends.keys():
-            self.fleet.forget(name)
+        for name, backend in self.backends.items():
+            if built.backends.get(name) is not backend:
+                self.fleet.forget(name)
         self._built = built
 
 
-def build(configuration: Configuration, transport: Transport) -> Built:
-    """Build the backends and load the policies of a configuration."""
-    policies = check_policies(configuration)
+def build(
+    configuration: Configuration, transport: Transport, *, before: Built | None = None
+) -> Built:
+    """Build the backends and load the policies of a configuration.
+
+    A target that is written as ``before`` keeps its backend, and with it what paces its scans.
+    """
+    return Built(configuration, _backends(configuration, transport, before), check(configuration))
+
+
+def _backends(
+    configuration: Configuration, transport: Transport, before: Built | None
+) -> dict[str, Backend]:
     settings = configuration.settings
-    backends = {
-        target.name: build_direct(target, _connection(settings, target_settings), transport)
-        for target_settings, target in zip(settings.targets, configuration.targets, strict=True)
-    }
-    return Built(configuration, backends, policies)
+    kept = _written(before.configuration) if before else {}
+    backends: dict[str, Backend] = {}
+    for name, written in _written(configuration).items():
+        if before is not None and kept.get(name) == written:
+            backends[name] = before.backends[name]
+            backends[name].refresh_secrets()
+        else:
+            target_settings, target = written[:2]
+            connection = _connection(settings, target_settings)
+            backends[name] = build_direct(target, connection, transport)
+    return backends
+
+
+def _written(configuration: Configuration) -> dict[str, tuple[TargetSettings, Target, object]]:
+    """All that makes a target's backend, by name."""
+    settings = configuration.settings
+    shared = (settings.timeout, settings.allowed_service_urls)
+    pairs = zip(settings.targets, configuration.targets, strict=True)
+    return {target.name: (written, target, shared) for written, target in pairs}
 
 
 def _connection(settings: Settings, target: TargetSettings) -> Connection:
@@ -164,6 +197,7 @@ async def open_engine(
     configuration: Configuration,
     *,
     with_ledger: bool = True,
+    with_policies: bool = True,
     ledger_required: bool = True,
     wake: Wake | None = None,
     on_closed: OnClosed = lambda _operation, _request: None,
@@ -177,7 +211,11 @@ async def open_engine(
     """
     async with AsyncExitStack() as stack:
         transport = await stack.enter_async_context(Transport())
-        built = build(configuration, transport)
+        built = (
+            build(configuration, transport)
+            if with_policies
+            else Built(configuration, _backends(configuration, transport, None), ())
+        )
         fleet = Fleet()
         ledger: Ledger | None = None
         if with_ledger:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
+from contextvars import Context
 from datetime import datetime
 from typing import Any
 
@@ -20,6 +21,8 @@ from exporter.model.component import Component
 from exporter.model.decision import Decision, Subject
 from exporter.model.errors import ConfigurationError, MedicError
 from exporter.model.operation import Operation, Outcome, Request
+from exporter.model.target import Target
+from exporter.policy.policy import Policy
 from exporter.round import Rounds, Watched
 from exporter.scheduler import Schedule
 from exporter.settings.load import Configuration
@@ -100,8 +103,11 @@ class Daemon:
         self._decisions: dict[str, dict[Subject, StandingDecision]] = {}
         self._ready = False
         self._chores: list[asyncio.Task[None]] = []
+        self._signalled: set[asyncio.Task[ReloadResult]] = set()
         self._reloading = asyncio.Lock()
         self._fingerprint = ""
+        self._problems: tuple[str, ...] = ()
+        """Of the last reload, if it failed."""
 
     @property
     def engine(self) -> Engine:
@@ -124,7 +130,7 @@ class Daemon:
             on_decided=self._decided,
         )
         self._fingerprint = engine.configuration.fingerprint()
-        self._show_configuration()
+        self._show_configuration(engine.configuration.targets)
         self.instruments.config_reloaded(ok=True, at=engine.now())
 
     def listen_to_signals(self) -> None:
@@ -191,39 +197,57 @@ class Daemon:
         )
 
     async def reload(self) -> ReloadResult:
-        """Build the whole configuration again and swap it in; an invalid one changes nothing."""
+        """Build the whole configuration again and swap it in; an invalid one changes nothing.
+
+        In a context of its own: what it schedules must not log under the request that asked.
+        """
+        return await asyncio.create_task(self._reload(), context=Context())
+
+    async def _reload(self) -> ReloadResult:
         async with self._reloading:
             now = self.engine.now()
             try:
-                built = await asyncio.to_thread(self._build)
-            except ConfigurationError as error:
+                built, self._fingerprint = await asyncio.to_thread(self._build)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the old one stays in force
+                self._fingerprint = ""  # so that it is tried again until it can be loaded
+                problems = _problems(error)
                 self.instruments.config_reloaded(ok=False, at=now)
-                _log.error("config.reload_failed", problems=error.problems)
-                return ReloadResult(tuple(error.problems))
+                if problems != self._problems:
+                    _log.error("config.reload_failed", problems=problems)
+                self._problems = problems
+                return ReloadResult(problems)
+            self._problems = ()
             self._tell_what_needs_a_restart(built.configuration)
             self._swap(built)
             self.instruments.config_reloaded(ok=True, at=now)
             _log.info("config.reloaded", targets=len(built.backends), policies=len(built.policies))
             return ReloadResult()
 
-    def _build(self) -> Built:
-        return self.engine.rebuild(self._configure())
+    def _build(self) -> tuple[Built, str]:
+        configuration = self._configure()
+        fingerprint = configuration.fingerprint()  # before: later changes are seen at the next look
+        return self.engine.rebuild(configuration), fingerprint
 
     def _swap(self, built: Built) -> None:
-        before = {t.name: t for t in self.engine.configuration.targets}
-        after = {t.name: t for t in built.configuration.targets}
+        """Put it in force. What was known of a target that is another one now is forgotten."""
+        before = self.engine.backends
         self.engine.swap(built)
-        for name in before.keys() - after.keys():
+        after = built.configuration.targets
+        other = {name for name, b in before.items() if built.backends.get(name) is not b}
+        for name in other:
             self._decisions.pop(name, None)
             if self._rounds is not None:
                 self._rounds.forget(name)
-        self._show_configuration()
-        self._schedule.set_targets(after.values())
+        same = [target for target in after if target.name not in other]
+        self._show_configuration(same)  # an other target loses its series first
+        self._show_configuration(after)
+        self._schedule.set_targets(same)
+        self._schedule.set_targets(after)
 
-    def _show_configuration(self) -> None:
+    def _show_configuration(self, targets: Sequence[Target]) -> None:
         most = self.engine.configuration.settings.max_mode
         modes = {p.name: min(p.mode, most, key=lambda m: m.rank) for p in self.engine.policies}
-        self.instruments.configure(self.engine.configuration.targets, modes, now=self.engine.now())
+        self.instruments.configure(targets, modes, now=self.engine.now())
 
     def _tell_what_needs_a_restart(self, new: Configuration) -> None:
         old = self.engine.configuration
@@ -231,19 +255,20 @@ class Daemon:
             _log.warning("config.needs_restart", key="storage")
         if old.settings.web_listen_address != new.settings.web_listen_address:
             _log.warning("config.needs_restart", key="web_listen_address")
+        for key in ("lease", "log_level"):
+            if getattr(old.settings, key) != getattr(new.settings, key):
+                _log.warning("config.needs_restart", key=key)
 
     def _reload_soon(self) -> None:
         if self._engine is None:
             return  # it is being loaded right now
-        self._chores.append(asyncio.ensure_future(self._reload_logged()))
-
-    async def _reload_logged(self) -> None:
-        await self.reload()
+        task = asyncio.ensure_future(self.reload())
+        self._signalled.add(task)
+        task.add_done_callback(self._signalled.discard)
 
     async def _reload_when_changed(self) -> None:
         seen = await asyncio.to_thread(self.engine.configuration.fingerprint)
         if seen != self._fingerprint:
-            self._fingerprint = seen
             await self.reload()
 
     async def _run_round(
@@ -253,10 +278,18 @@ class Daemon:
         if backend is None or self._rounds is None:
             return
         due = components if woken else backend.due_now(components)
-        watched = Watched(
-            backend, self.engine.policies, self.engine.configuration.settings.max_mode
-        )
-        await self._rounds.run(watched, due)
+        most = self.engine.configuration.settings.max_mode
+        revisions = {p.ref for p in self.engine.policies}
+
+        def in_force(policy: Policy | None) -> bool:
+            same = self.engine.backends.get(target) is backend
+            if policy is None:
+                return same
+            now = {p.ref for p in self.engine.policies}
+            lowered = self.engine.configuration.settings.max_mode.rank < most.rank
+            return same and policy.ref in revisions & now and not lowered
+
+        await self._rounds.run(Watched(backend, self.engine.policies, most, in_force), due)
         self.instruments.operations_in_flight(len(self.engine.ledger.standing.open))
 
     def _decided(self, name: str, decisions: tuple[Decision, ...], at: datetime) -> None:
@@ -282,3 +315,9 @@ class Daemon:
             except Exception:  # noqa: BLE001 - a chore that crashed once is tried again
                 _log.exception("chore.crashed", chore=chore.__name__)
             await asyncio.sleep(seconds)
+
+
+def _problems(error: Exception) -> tuple[str, ...]:
+    if isinstance(error, ConfigurationError):
+        return tuple(error.problems)
+    return (f"the configuration cannot be loaded: {type(error).__name__}: {error}",)

@@ -83,3 +83,4 @@ async def kept_lease(
         yield
     finally:
         renewing.cancel()
+        await asyncio.gather(renewing, return_exceptions=True)

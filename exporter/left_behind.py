@@ -12,6 +12,8 @@ from exporter.app import Engine
 from exporter.model.errors import LedgerUnavailableError
 from exporter.model.operation import Operation, Outcome
 from exporter.remediate import OnClosed
+from exporter.round import verification_of
+from exporter.verification import Verification
 
 _log = structlog.get_logger(__name__)
 
@@ -23,24 +25,31 @@ async def look_after(engine: Engine, on_closed: OnClosed) -> None:
         for operation in await engine.ledger.sweep(engine.now()):
             _log.warning("operation.interrupted", operation=operation.id)
             on_closed(operation, None)
-        mine = await engine.ledger.take_over(owner=engine.owner, lease=lease, now=engine.now())
-        for operation in mine:
+        for operation in await engine.ledger.take_over(
+            owner=engine.owner, lease=lease, now=engine.now(), targets=tuple(engine.backends)
+        ):
+            _log.info("operation.taken_over", operation=operation.id)
             await _verify(operation, engine, on_closed)
     except LedgerUnavailableError as error:
         _log.warning("ledger.unavailable", error=str(error))
 
 
 async def _verify(operation: Operation, engine: Engine, on_closed: OnClosed) -> None:
-    backend = engine.backends.get(operation.target)
-    if backend is not None:
-        _log.info("operation.taken_over", operation=operation.id)
-        engine.remediator.resume(operation, backend)
+    """Verify as its policy asks; without that very policy nobody knows what was asked."""
+    verification: Verification | None = Verification()
+    if operation.policy is not None:
+        policy = next((p for p in engine.policies if p.ref == operation.policy), None)
+        item = operation.items[0] if operation.items else None
+        verification = verification_of(policy, item) if policy else None
+    if verification is not None:
+        backend = engine.backends[operation.target]
+        engine.remediator.resume(operation, backend, verification)
         return
     closed = await engine.ledger.finish(
         operation.id,
         Outcome.UNVERIFIED,
         owner=engine.owner,
         now=engine.now(),
-        error="its target is no longer configured, so nothing could be verified",
+        error="its policy is gone or has changed, so nothing tells what to verify",
     )
     on_closed(closed, None)

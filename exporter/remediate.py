@@ -20,8 +20,10 @@ from exporter.model.decision import Mode, Subject
 from exporter.model.derive import derive
 from exporter.model.errors import (
     CallFailedError,
+    InFlightError,
     LeaseLostError,
     LedgerUnavailableError,
+    LimitReachedError,
     MedicError,
     RefusedError,
 )
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger(__name__)
 
+_BY_PERSON = Verification()
 OnClosed = Callable[[Operation, Request | None], None]
 """Told of every operation that ends here; the request is None for one taken over."""
 
@@ -80,17 +83,31 @@ class Remediator:
         self.refusals = Refusals()
 
     def submit(
-        self, subject: Subject, request: Request, backend: Backend, verification: Verification
+        self,
+        subject: Subject,
+        request: Request,
+        backend: Backend,
+        verification: Verification,
+        *,
+        still_wanted: Callable[[], bool] = lambda: True,
     ) -> None:
-        """Start a policy's operation in a task of its own; nobody waits for it."""
+        """Start a policy's operation in a task of its own; nobody waits for it.
+
+        ``still_wanted`` is asked after the preflight, which may take long, before it is reserved.
+        """
         if request.target not in self.busy:
-            work = self._run(subject, request, backend, verification)
+            work = self._run(subject, request, backend, verification, still_wanted)
             self._start(work, target=request.target, remedy=request.remedy)
 
-    def resume(self, operation: Operation, backend: Backend) -> None:
+    def resume(
+        self,
+        operation: Operation,
+        backend: Backend,
+        verification: Verification = _BY_PERSON,
+    ) -> None:
         """Finish the verification of an operation whose owner died after its last write."""
         if operation.target not in self.busy:
-            work = self._resume(operation, backend)
+            work = self._resume(operation, backend, verification)
             self._start(work, target=operation.target, remedy=operation.remedy)
 
     async def drain(self, timeout_seconds: float) -> bool:
@@ -103,24 +120,49 @@ class Remediator:
         return not running
 
     async def perform(
-        self, request: Request, backend: Backend, verification: Verification
+        self,
+        request: Request,
+        backend: Backend,
+        verification: Verification,
+        *,
+        confirmed: Plan | None = None,
+        still_wanted: Callable[[], bool] = lambda: True,
     ) -> Operation:
         """Carry out one request and return its closed ledger row.
+
+        ``confirmed`` is the plan a person said yes to: another one is refused as ``changed``.
 
         RefusedError, InFlightError, LimitReachedError, CallFailedError and
         LedgerUnavailableError mean that nothing was written; what a person asked for is in the
         ledger all the same (``refused``).
         """
-        operation, _ = await self._perform(request, backend, verification)
+        operation, _ = await self._perform(
+            request, backend, verification, confirmed=confirmed, still_wanted=still_wanted
+        )
         return operation
 
     async def _perform(
-        self, request: Request, backend: Backend, verification: Verification
+        self,
+        request: Request,
+        backend: Backend,
+        verification: Verification,
+        *,
+        confirmed: Plan | None = None,
+        still_wanted: Callable[[], bool],
     ) -> tuple[Operation, Plan]:
-        remedy = remedy_of(backend, request.remedy)
         try:
+            remedy = remedy_of(backend, request.remedy)
             context = context_of(backend, self._fleet, self._now)
             plan = await remedy.preflight(context, request)
+            if confirmed is not None and (plan.arguments, plan.steps) != (
+                confirmed.arguments,
+                confirmed.steps,
+            ):
+                msg = f"the plan is another one than you confirmed: {plan.summary}"
+                raise RefusedError("changed", msg)
+            if not still_wanted():
+                msg = "the configuration changed, or the daemon stops"
+                raise RefusedError("not-wanted", msg)
             if request.mode is not Mode.ENFORCE:
                 return await self._ledger.rehearse(request, plan, now=self._now()), plan
             operation = await self._ledger.reserve(
@@ -160,7 +202,10 @@ class Remediator:
         except Exception as error:  # noqa: BLE001 - every way an act can end needs its outcome
             known = ActResult(after=_known_of(error))
             return await self._finish(
-                job, _outcome_of(error, guard), known, error=_told(job, error)
+                job,
+                _outcome_of(error, guard),
+                known,
+                error=_told(error, operation=job.operation.id),
             )
         if result.failed:
             return await self._finish(job, Outcome.FAILED, result, error=result.failed)
@@ -175,15 +220,18 @@ class Remediator:
         await self._ledger.advance(
             job.operation.id, Phase.VERIFYING, owner=self._owner, lease=self._lease, now=self._now()
         )
-        missing = await self._verifier.verify(
-            job.backend.target,
-            job.verification.about(item.key for item in result.items if item.done),
-            needs=job.remedy.components,
-            check=lambda report, now: job.remedy.check(
-                job.plan.arguments, result.after, report, now
-            ),
-            since=since,
-        )
+        try:
+            missing = await self._verifier.verify(
+                job.backend.target,
+                job.verification.about(item.key for item in result.items if item.done),
+                needs=job.remedy.components,
+                check=lambda report, now: job.remedy.check(
+                    job.plan.arguments, result.after, report, now
+                ),
+                since=since,
+            )
+        except Exception as error:  # noqa: BLE001 - left open, it would be taken over for ever
+            missing = _told(error, operation=job.operation.id)
         if missing is not None:
             return await self._finish(job, Outcome.UNVERIFIED, result, error=missing)
         outcome = Outcome.PARTIAL if result.partial else Outcome.VERIFIED
@@ -212,15 +260,29 @@ class Remediator:
         return closed
 
     async def _run(
-        self, subject: Subject, request: Request, backend: Backend, verification: Verification
+        self,
+        subject: Subject,
+        request: Request,
+        backend: Backend,
+        verification: Verification,
+        still_wanted: Callable[[], bool],
     ) -> None:
         subjects = [replace(subject, item=key) for key in request.items] or [subject]
         try:
-            closed, plan = await self._perform(request, backend, verification)
-        except LedgerUnavailableError:
+            closed, plan = await self._perform(
+                request, backend, verification, still_wanted=still_wanted
+            )
+        except (InFlightError, LimitReachedError) as error:
+            # Another one was faster; the gates name both in the next round.
+            _log.info("operation.not_reserved", target=subject.target, error=str(error))
+            return
+        except (LedgerUnavailableError, LeaseLostError):
             raise
         except MedicError as error:
             self._refused(subjects, error)
+            return
+        except Exception as error:  # noqa: BLE001 - what crashes must not be tried in every round
+            self._refused(subjects, RefusedError("internal", _told(error, target=subject.target)))
             return
         left_out = {left.key: left for left in plan.left_out}
         for left in left_out.values():
@@ -247,7 +309,9 @@ class Remediator:
                 until=refusal.until.isoformat(),
             )
 
-    async def _resume(self, operation: Operation, backend: Backend) -> None:
+    async def _resume(
+        self, operation: Operation, backend: Backend, verification: Verification
+    ) -> None:
         plan = Plan(
             remedy=operation.remedy,
             target=operation.target,
@@ -255,8 +319,9 @@ class Remediator:
             arguments=operation.arguments,
         )
         remedy = remedy_of(backend, operation.remedy)
-        job = _Job(operation, None, plan, remedy, backend, Verification())
-        result = ActResult(after=operation.after)
+        job = _Job(operation, None, plan, remedy, backend, verification)
+        items = tuple(item for _, item in await self._ledger.items(operation.id) if item)
+        result = ActResult(after=operation.after, items=items, partial=operation.partial)
         async with kept_lease(
             operation.id, ledger=self._ledger, owner=self._owner, lease=self._lease, now=self._now
         ):
@@ -316,8 +381,8 @@ def _known_of(error: Exception) -> dict[str, Any]:
     return {"reason": error.reason, **error.data} if isinstance(error, RefusedError) else {}
 
 
-def _told(job: _Job, error: Exception) -> str:
+def _told(error: Exception, **where: str) -> str:
     if isinstance(error, MedicError):
         return str(error)
-    _log.error("operation.crashed", operation=job.operation.id, exc_info=error)
+    _log.error("operation.crashed", exc_info=error, **where)
     return f"internal error: {type(error).__name__}"

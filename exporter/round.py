@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from exporter.remediate import Remediator
 
 _LEDGER_PATIENCE_SECONDS = 0.5
+_CLEAR = (str(Result.CLEAR), "")
+"""How a subject stands that was never heard of."""
 _log = structlog.get_logger(__name__)
 OnDecided = Callable[[str, tuple[Decision, ...], datetime], None]
 
@@ -46,6 +48,8 @@ class Watched:
     backend: Backend
     policies: tuple[Policy, ...]
     max_mode: Mode
+    in_force: Callable[[Policy | None], bool] = lambda _policy: True
+    """Whether this backend, and this policy if one is given, are still what is configured."""
 
 
 class Rounds:
@@ -71,7 +75,9 @@ class Rounds:
         self._on_decided = on_decided
         self._waiting: dict[str, dict[Subject, Waiting]] = {}
         self._standing: dict[str, dict[Subject, tuple[str, str]]] = {}
+        """By target; only who is not clear."""
         self._refreshing: asyncio.Task[bool] | None = None
+        self._recording: dict[str, asyncio.Task[None]] = {}
         self.accepting = True
         """False while the daemon stops: rounds go on, nothing new is started."""
 
@@ -79,6 +85,8 @@ class Rounds:
         """Run one round: read what is due, decide, show, record, start at most one repair."""
         backend, target = watched.backend, watched.backend.target
         readings = await backend.probe(due)
+        if not watched.in_force(None):
+            return  # reloaded meanwhile: these readings are of another configuration
         if any(reading.reason is Reason.UNAUTHORIZED for reading in readings):
             backend.refresh_secrets()
         ledger_ok = await self._ledger_ok()
@@ -91,9 +99,10 @@ class Rounds:
         self._on_decided(target.name, decisions, now)
         self._show_limits(watched, now, ledger_ok=ledger_ok)
         self._instruments.round_ended(report, findings, decisions, readings, now=now)
-        self._tell_changes(target.name, decisions)
+        gone = self._gone(target.name, decisions)
+        self._tell_changes(target.name, (*decisions, *gone))
         if ledger_ok:
-            await self._record(decisions, now)
+            await self._record((*decisions, *gone), now)
         self._submit(watched, findings, decisions)
         self._hasten(watched, decisions, now)
 
@@ -108,10 +117,11 @@ class Rounds:
         A ledger that is slow to answer (locked, say) must not delay watching: the round goes on
         without it, and the next one looks again.
         """
-        if self._refreshing is None or self._refreshing.done():
-            self._refreshing = asyncio.ensure_future(self._refresh())
-        done, _ = await asyncio.wait({self._refreshing}, timeout=_LEDGER_PATIENCE_SECONDS)
-        return bool(done) and self._refreshing.result()
+        task = self._refreshing
+        if task is None or task.done():
+            task = self._refreshing = asyncio.ensure_future(self._refresh())
+        await asyncio.wait({task}, timeout=_LEDGER_PATIENCE_SECONDS)
+        return task.done() and task.result()
 
     async def _refresh(self) -> bool:
         try:
@@ -170,12 +180,26 @@ class Rounds:
                         left[policy.name, scope] = count
         self._instruments.limits_left(name, left)
 
+    def _gone(self, target: str, decisions: tuple[Decision, ...]) -> tuple[Decision, ...]:
+        """A clear decision on whoever was decided about before and is not any more.
+
+        Items of a list that cannot be read now are not gone, only unknown.
+        """
+        present = {d.subject for d in decisions}
+        unread = {s.policy for s in present if s.item is None}
+        unread -= {d.subject.policy for d in decisions if d.result is Result.CLEAR}
+        return tuple(
+            Decision(subject, Result.CLEAR, detail="it is gone")
+            for subject in self._standing.get(target, {})
+            if subject not in present
+            if subject.item is None or subject.policy not in unread
+        )
+
     def _tell_changes(self, target: str, decisions: tuple[Decision, ...]) -> None:
         """Log and count what changed since the last round; a policy that begins clear did not."""
-        before = self._standing.get(target, {})
-        clear = (str(Result.CLEAR), "")
+        standing = self._standing.setdefault(target, {})
         for d in decisions:
-            if before.get(d.subject, clear) != d.standing:
+            if standing.get(d.subject, _CLEAR) != d.standing:
                 self._instruments.decision_changed(d.subject.policy, d.result, d.reason)
                 _log.info(
                     "decision.changed",
@@ -186,7 +210,8 @@ class Rounds:
                     reason=str(d.reason or ""),
                     detail=d.detail,
                 )
-        self._standing[target] = {d.subject: d.standing for d in decisions}
+        standing |= {d.subject: d.standing for d in decisions}
+        self._standing[target] = {s: word for s, word in standing.items() if word != _CLEAR}
         self._remediator.refusals.forget(d.subject for d in decisions if d.result is Result.CLEAR)
 
     def _hasten(self, watched: Watched, decisions: tuple[Decision, ...], now: datetime) -> None:
@@ -207,6 +232,19 @@ class Rounds:
             self._wake(watched.backend.target.name, late)
 
     async def _record(self, decisions: tuple[Decision, ...], now: datetime) -> None:
+        """Note what changed, with the same patience; what was not noted now is in the next round.
+
+        One at a time for a target: the ledger compares with what it noted last.
+        """
+        target = decisions[0].subject.target if decisions else ""
+        if not decisions or target in self._recording:
+            return
+        task = asyncio.ensure_future(self._note(decisions, now))
+        self._recording[target] = task
+        task.add_done_callback(lambda _done: self._recording.pop(target, None))
+        await asyncio.wait({task}, timeout=_LEDGER_PATIENCE_SECONDS)
+
+    async def _note(self, decisions: tuple[Decision, ...], now: datetime) -> None:
         try:
             await self._ledger.note_changes(decisions, now=now)
         except LedgerUnavailableError as error:
@@ -219,19 +257,24 @@ class Rounds:
         if decision is None or not self.accepting:
             return
         policy = next(p for p in watched.policies if p.name == decision.subject.policy)
-        item = decision.subject.item
         batch = together(decision, decisions, policy)
         self._remediator.submit(
             decision.subject,
             to_request(decision, policy, findings, batch),
             watched.backend,
-            Verification(
-                within=policy.verify.within,
-                healthy_for=policy.verify.healthy_for,
-                components=policy.condition.components,
-                still_wrong=lambda later: still_wrong(policy, later, item),
-                item_wrong=(lambda later, key: still_wrong(policy, later, key))
-                if policy.together > 1
-                else None,
-            ),
+            verification_of(policy, decision.subject.item),
+            still_wanted=lambda: self.accepting and watched.in_force(policy),
         )
+
+
+def verification_of(policy: Policy, item: str | None) -> Verification:
+    """What must be seen before an operation of a policy counts as verified."""
+    return Verification(
+        within=policy.verify.within,
+        healthy_for=policy.verify.healthy_for,
+        components=policy.condition.components,
+        still_wrong=lambda findings: still_wrong(policy, findings, item),
+        item_wrong=(lambda findings, key: still_wrong(policy, findings, key))
+        if policy.together > 1
+        else None,
+    )

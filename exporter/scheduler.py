@@ -45,6 +45,8 @@ class _Lane:
     interval: timedelta
     began: float = field(default_factory=time.monotonic)
     """When its newest round began, on the monotonic clock."""
+    running: bool = False
+    """A round that runs is slow, not stalled."""
     overlaps: int = 0
     """Rounds since then that were left out because that one was still running."""
 
@@ -156,7 +158,11 @@ class Schedule:
         if tick is not None:
             self._ticks.add(tick)
             tick.add_done_callback(self._ticks.discard)
-        await asyncio.wait({self._spawn(self._guarded(lane.target.name, lane.components))})
+        lane.running = True
+        try:
+            await asyncio.wait({self._spawn(self._guarded(lane.target.name, lane.components))})
+        finally:
+            lane.running = False
 
     async def _run_woken(self, target: str) -> None:
         try:
@@ -201,7 +207,7 @@ class Schedule:
         now = self._monotonic()
         for lane in self._lanes.values():
             limit = _STALLED_AFTER_INTERVALS * lane.interval.total_seconds()
-            if now - lane.began > limit + _STALLED_GRACE_SECONDS:
+            if not lane.running and now - lane.began > limit + _STALLED_GRACE_SECONDS:
                 _log.warning("schedule.stalled", job=lane.id, seconds=round(now - lane.began, 1))
                 self._on_skipped("stalled")
                 lane.began, lane.overlaps = now, 0

@@ -92,7 +92,10 @@ class Verifier:
             else:
                 healthy_since, missing, rest = None, found, pause
                 pause = min(pause * 2, _LONGEST_PAUSE)
-            await self._sleep(min(rest.total_seconds(), max(self._left(deadline), 0)))
+            left = self._left(deadline)
+            if left <= 0:
+                return missing
+            await self._sleep(min(rest.total_seconds(), left))
 
     def _left(self, deadline: datetime) -> float:
         return (deadline - self._now()).total_seconds()

@@ -14,9 +14,13 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from lab import VERSIONS, RestateServer, ServiceSpec, Version, Worker
 from tests.support import ServerFactory, ToolFinder, WorkerFactory
+
+settings.register_profile("repository", deadline=None)  # other processes share the machine
+settings.load_profile("repository")
 
 _MARKED_FOLDERS = ("integration", "e2e")
 

@@ -64,7 +64,7 @@ class TollGate:
     ) -> None:
         with contextlib.suppress(OSError):
             while data := client.recv(_CHUNK):
-                if self._marker in data and not self.stopped.is_set():
+                if self._marker in data.replace(b'": ', b'":') and not self.stopped.is_set():
                     if self._place == "answer":
                         answers.clear()
                         server.sendall(data)

@@ -2,7 +2,7 @@
 
 Nothing has to run before, and nothing runs after, whether the story ends well, badly or by
 Ctrl-C. Exit 0 only when every step was seen from outside; 1 says which was not, with the end of
-the daemon's log. `--stay` leaves everything up at the end, to look around, until Ctrl-C.
+the daemon's log.
 
 What happens is in `stage.chapters`.
 """
@@ -13,7 +13,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -25,7 +24,6 @@ from stage.scene import NotSeenError, Scene, open_scene
 from stage.timeline import Timeline
 
 _FAILURE = 1
-_USAGE = 2
 _BROKEN = (OSError, RuntimeError, httpx.HTTPError, subprocess.SubprocessError)
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -34,11 +32,8 @@ class StopRequested(BaseException):
     """A signal asked us to stop: its number."""
 
 
-def main(arguments: list[str]) -> int:
+def main() -> int:
     """Set the scene, play, and clear everything away again; returns the exit code."""
-    if arguments not in ([], ["--stay"]):
-        print("usage: story.py [--stay]", file=sys.stderr)
-        return _USAGE
     for number in _SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:  # SIGHUP is, under nohup
             signal.signal(number, _raise_stop)
@@ -48,7 +43,7 @@ def main(arguments: list[str]) -> int:
             tempfile.TemporaryDirectory(prefix="restate-medic-demo-") as folder,
             open_scene(timeline, Path(folder)) as scene,
         ):
-            return _play(scene, stay=bool(arguments))
+            return _play(scene)
     except StopRequested as stop:
         timeline.say("Stopped. Nothing that was started runs on.")
         return 128 + int(stop.args[0])
@@ -57,17 +52,13 @@ def main(arguments: list[str]) -> int:
         return _FAILURE
 
 
-def _play(scene: Scene, *, stay: bool) -> int:
+def _play(scene: Scene) -> int:
     try:
         _tell(scene)
     except NotSeenError as error:
         return _fail(scene, f"expected to see: {error.expected}\nsaw: {error.seen}")
     except _BROKEN as error:
         return _fail(scene, f"{type(error).__name__}: {error}")
-    if stay:
-        scene.timeline.say("\nEverything is left up, to look around. Ctrl-C stops it.")
-        with suppress(StopRequested):
-            signal.pause()
     return 0
 
 
@@ -91,17 +82,17 @@ def _tell(scene: Scene) -> None:
     say("healed", f"Invoices: 404 for {healed.broken_seconds:.1f} s, nobody at a keyboard")
     say("verified", f"{healed.proven_seconds:.1f} s after the first 404")
     say("cleaned", f"the old deployment, {outlived_seconds:.1f} s after its last work ended")
-    say("held", "a second repair within the cooldown, until a person took over")
-    say("refused", "twice, a registration that would have dropped Orders; nothing changed")
+    say("held", "a second repair, within the cooldown, until a person took over")
+    say("refused", "to drop Orders, by a policy and then by a person; nothing was changed")
     took = f"{timeline.elapsed_seconds:.0f} s"
-    say("took", f"{took}; each outcome seen at the ingress, the admin API or in the ledger")
+    say("took", f"{took}; seen at the ingress, in the admin API and in the ledger")
 
 
 def _fail(scene: Scene, what: str) -> int:
     say = scene.timeline.say
     say(f"\nThis step was not seen.\n{what}")
     lines = scene.medic.last_lines()
-    say(f"\nThe last {len(lines)} lines of the daemon's log:" if lines else "\nIt has no log yet.")
+    say("\nThe end of the daemon's log:" if lines else "\nThe daemon has logged nothing yet.")
     for line in lines:
         say(line)
     return _FAILURE
@@ -114,4 +105,4 @@ def _raise_stop(number: int, _frame: FrameType | None) -> NoReturn:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -26,11 +26,16 @@ app = typer.Typer(help="Look at the ledger of operations.", no_args_is_help=True
 @friendly
 def list_(
     *,
-    target: Annotated[str | None, typer.Option(help="Only this target.")] = None,
-    policy: Annotated[str | None, typer.Option(help="Only this policy.")] = None,
-    remedy: Annotated[str | None, typer.Option(help="Only this remedy.")] = None,
-    outcome: Annotated[Outcome | None, typer.Option(help="Only this outcome.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most this many.")] = 50,
+    target: Annotated[str | None, typer.Option(help="Only this target.", metavar="NAME")] = None,
+    policy: Annotated[str | None, typer.Option(help="Only this policy.", metavar="NAME")] = None,
+    remedy: Annotated[str | None, typer.Option(help="Only this remedy.", metavar="NAME")] = None,
+    outcome: Annotated[
+        Outcome | None,
+        typer.Option(help="Only this outcome, such as verified or failed.", metavar="WORD"),
+    ] = None,
+    limit: Annotated[
+        int, typer.Option(min=1, max=10_000, help="At most this many.", metavar="COUNT")
+    ] = 50,
     config_file: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
@@ -105,7 +110,11 @@ async def _one(name: str, config_file: Path | None) -> tuple[Operation, list[dic
 
 @asynccontextmanager
 async def _ledger(config_file: Path | None) -> AsyncIterator[Ledger]:
-    ledger = await Ledger.open(load(config_file).storage_url)
+    configuration = load(config_file)
+    path = configuration.ledger_file
+    if path is not None and not path.exists():
+        fail(f"there is no ledger at {path}: name the configuration it belongs to", Exit.USAGE)
+    ledger = await Ledger.open(configuration.storage_url)
     try:
         yield ledger
     finally:

@@ -22,13 +22,20 @@ def cleanup(
     *,
     target: TargetName = None,
     config_file: ConfigFile = None,
-    max_items: Annotated[int, typer.Option(min=1, help="Delete at most this many.")] = 10,
+    max_items: Annotated[
+        int, typer.Option(min=1, help="Delete at most this many.", metavar="COUNT")
+    ] = 10,
     force_drain: Annotated[
         bool, typer.Option("--force-drain", help="Kill what is pinned to dead endpoints.")
     ] = False,
     max_kills: Annotated[
         int | None,
-        typer.Option(min=1, help="With --force-drain: at most this many.", show_default=False),
+        typer.Option(
+            min=1,
+            help="With --force-drain: at most this many.",
+            metavar="COUNT",
+            show_default=False,
+        ),
     ] = None,
     dry_run: DryRun = False,
     yes: Yes = False,
@@ -38,9 +45,9 @@ def cleanup(
 ) -> None:
     """Delete deployments that are not the latest for any service and have no work left.
 
-    Foreign and protected deployments are never touched; one that still has work is skipped, and
-    said so. Nothing is killed, unless --force-drain says so: then exactly the work that the plan
-    lists, on endpoints that do not answer a discovery.
+    Foreign and protected deployments are never touched; one that still has work
+    is skipped, and said so. Nothing is killed, unless --force-drain says so: then
+    exactly the work that the plan lists, on endpoints that answer no discovery.
     """
     arguments: dict[str, object] = {"max_items": max_items}
     if force_drain:
@@ -56,7 +63,7 @@ def cleanup(
             remedy="cleanup-stale-deployments",
             arguments=arguments,
             reason=reason,
-            allow=frozenset(allow or ()),
+            allow=frozenset(map(str, allow or ())),
             dry_run=dry_run,
             yes=yes,
             as_json=as_json,

@@ -16,6 +16,7 @@ from exporter.cli.output import STYLE, Exit, friendly, out, print_json
 from exporter.model.component import Component, Status
 from exporter.model.derive import derive
 from exporter.model.findings import Findings
+from exporter.model.redact import redact_text
 from exporter.model.report import Reading, Report
 from exporter.settings.load import Configuration, load
 from exporter.wire.doctor import doctor_answer
@@ -51,7 +52,7 @@ def doctor(
 async def _read(
     configuration: Configuration, names: list[str]
 ) -> tuple[dict[str, Findings], dict[str, Report]]:
-    async with open_engine(configuration, with_ledger=False) as engine:
+    async with open_engine(configuration, with_ledger=False, with_policies=False) as engine:
         reports = dict(
             zip(names, await asyncio.gather(*(_one(engine, n) for n in names)), strict=True)
         )
@@ -91,7 +92,7 @@ def _print(report: Report, findings: Findings) -> None:
             str(component),
             f"[{style}]{state.status}[/]",
             latency,
-            escape(_saw(component, reading, findings)),
+            escape(redact_text(_saw(component, reading, findings))),
         )
     out.print(table)
     out.print()

@@ -30,7 +30,8 @@ def resume(
     ids: _Ids,
     *,
     deployment: Annotated[
-        str, typer.Option(help="Where to go on: keep, latest, or a deployment's id.")
+        str,
+        typer.Option(help="Where to go on: keep, latest, or a deployment's id.", metavar="WHERE"),
     ] = "keep",
     target: TargetName = None,
     config_file: ConfigFile = None,
@@ -42,8 +43,9 @@ def resume(
 ) -> None:
     """Try paused invocations again: one first, and the others only if that one runs.
 
-    Refused unless the endpoint answers a discovery. Left alone is what a person paused, and what
-    failed with RT0011 or RT0016; insist with --allow paused-by-person, zombie or journal-mismatch.
+    Refused unless the endpoint answers a discovery. Left alone is what a person
+    paused, and what failed with RT0011 or RT0016: insist on those with --allow and
+    the word paused-by-person, zombie or journal-mismatch.
     """
     operate(
         Ask(

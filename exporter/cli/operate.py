@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import getpass
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+import os
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -15,8 +17,6 @@ from rich.markup import escape
 
 from exporter.app import Engine, open_engine
 from exporter.cli.output import OUTCOME_STYLE, Exit, err, fail, out, print_json
-from exporter.log import configure_logging
-from exporter.model.component import Component
 from exporter.model.errors import RefusedError
 from exporter.model.operation import Operation, Outcome, Plan, Request
 from exporter.remediate import preview
@@ -44,44 +44,45 @@ class Ask:
 
 def operate(ask: Ask) -> None:
     """Carry out a remedy for a person: the same preflight, lock and ledger as a policy's."""
-    configure_logging("warning")  # on stderr: what programs read stays whole
     asyncio.run(_operate(ask))
 
 
 async def _operate(ask: Ask) -> None:
     configuration = load(ask.config_file)
     name = configuration.choose(ask.target)
-    async with open_engine(configuration, with_ledger=not ask.dry_run) as engine:
+    async with open_engine(
+        configuration, with_ledger=not ask.dry_run, with_policies=False
+    ) as engine:
         request = Request(
             target=name,
             remedy=ask.remedy,
             arguments=ask.arguments,
             source="cli",
-            actor=getpass.getuser(),
+            actor=_user(),
             reason=ask.reason,
             allow=ask.allow,
         )
         backend = engine.backends[name]
-        with _spinner("reading the target ...", ask):
-            await engine.read(name, frozenset(Component))
+        plan: Plan | None = None
         if ask.dry_run or not ask.yes:
             try:
-                plan = await preview(request, backend, fleet=engine.fleet, now=engine.now)
+                with _spinner("looking ...", ask):
+                    plan = await preview(request, backend, fleet=engine.fleet, now=engine.now)
             except RefusedError as error:
                 _refused(error, ask)
             _show_plan(plan, ask)
             if ask.dry_run:
                 return
             _confirm(ask)
-        await _carry_out(engine, request, ask)
+        await _carry_out(engine, request, ask, plan)
 
 
-async def _carry_out(engine: Engine, request: Request, ask: Ask) -> None:
+async def _carry_out(engine: Engine, request: Request, ask: Ask, confirmed: Plan | None) -> None:
+    backend = engine.backends[request.target]
+    work = engine.remediator.perform(request, backend, Verification(), confirmed=confirmed)
     try:
-        with _spinner(f"{request.remedy} ...", ask):
-            operation = await engine.remediator.perform(
-                request, engine.backends[request.target], Verification()
-            )
+        with _spinner(f"{request.remedy} ...", ask), _finishing():
+            operation = await asyncio.ensure_future(work)
     except RefusedError as error:
         _refused(error, ask)
     _show_outcome(operation, ask)
@@ -125,6 +126,32 @@ def _show_outcome(operation: Operation, ask: Ask) -> None:
     out.print(f"[{style}]{outcome}[/]  {operation.id}")
     if operation.error:
         out.print(escape(operation.error))
+
+
+@contextmanager
+def _finishing() -> Iterator[None]:
+    """Ctrl-C and SIGTERM do not cut an operation in two: it is bounded, and it finishes."""
+    loop = asyncio.get_running_loop()
+
+    def told() -> None:
+        err.print("finishing what was begun; this takes half a minute at most")
+
+    signals = (signal.SIGINT, signal.SIGTERM)
+    for number in signals:
+        loop.add_signal_handler(number, told)
+    try:
+        yield
+    finally:
+        for number in signals:
+            loop.remove_signal_handler(number)
+
+
+def _user() -> str:
+    """Who runs the command; containers may run as a number without a name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid:{os.getuid()}"
 
 
 def _spinner(text: str, ask: Ask) -> AbstractContextManager[object]:

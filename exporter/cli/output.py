@@ -20,6 +20,7 @@ from exporter.model.errors import (
     MedicError,
 )
 from exporter.model.operation import Outcome
+from exporter.model.redact import redact_text
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -56,7 +57,7 @@ OUTCOME_STYLE = {
 
 def fail(message: str, code: Exit) -> NoReturn:
     """Say what is wrong on stderr and leave with the code."""
-    for line in message.splitlines():
+    for line in redact_text(message).splitlines():
         err.print(line, markup=False)
     raise typer.Exit(int(code))
 

@@ -13,8 +13,8 @@ from exporter.cli.output import friendly
 
 @friendly
 def recover(
-    service: Annotated[str, typer.Argument(help="The workflow.")],
-    key: Annotated[str, typer.Argument(help="Its key.")],
+    service: Annotated[str, typer.Argument(help="The workflow.", metavar="SERVICE")],
+    key: Annotated[str, typer.Argument(help="Its key.", metavar="KEY")],
     *,
     target: TargetName = None,
     config_file: ConfigFile = None,
@@ -24,10 +24,11 @@ def recover(
     allow: Allow = None,
     as_json: AsJson = False,
 ) -> None:
-    """Purge the failed run of a workflow key and what it left, so that the key can be submitted.
+    """Purge the failed run of a workflow key, so that the key can run again.
 
-    Refused while anything of the key is still active, after a run that succeeded, and (before
-    Restate 1.8) while a sleep of the failed run is still to fire. Nothing is ever killed.
+    What the run left (state, promises) goes with it. Refused while anything of the
+    key is still active, after a run that succeeded, and (before Restate 1.8) while
+    a sleep of the failed run is still to fire. Nothing is ever killed.
     """
     operate(
         Ask(

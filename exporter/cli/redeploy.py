@@ -30,8 +30,9 @@ def redeploy(
 ) -> None:
     """Register a worker with Restate again, so that the services it offers now are reachable.
 
-    Refuses what would hurt: a URL that is not the latest, a worker that lost a service or a handler
-    or changed a type. Headers, metadata and overrides that a registration wipes are kept.
+    Refuses what would hurt: a URL that is not the latest, a worker that lost a
+    service or a handler or changed a type. Headers, metadata and overrides that a
+    registration wipes are kept.
     """
     operate(
         Ask(
@@ -40,7 +41,7 @@ def redeploy(
             remedy="force-redeploy",
             arguments={} if url is None else {"url": url},
             reason=reason,
-            allow=frozenset(allow or ()),
+            allow=frozenset(map(str, allow or ())),
             dry_run=dry_run,
             yes=yes,
             as_json=as_json,

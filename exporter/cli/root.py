@@ -8,6 +8,7 @@ import typer
 
 from exporter import __version__
 from exporter.cli import audit, cleanup, doctor, invocations, policy, recover, redeploy, run
+from exporter.log import configure_logging
 
 app = typer.Typer(
     name="restate-medic",
@@ -32,6 +33,7 @@ def _root(
     ] = False,
 ) -> None:
     del version
+    configure_logging("warning")
 
 
 app.command("run")(run.run)

@@ -7,10 +7,9 @@ from typing import Annotated
 
 import typer
 
-from exporter.app import check_policies
+from exporter.app import check as check_configuration
 from exporter.cli.options import ConfigFile
 from exporter.cli.output import friendly
-from exporter.daemon import run_daemon
 from exporter.log import LogFormat, configure_logging
 from exporter.settings.load import Configuration, load
 
@@ -24,20 +23,26 @@ def run(
         typer.Option(
             "--web.listen-address",
             help="host:port to serve on (127.0.0.1:9970).",
+            metavar="ADDRESS",
             show_default=False,
         ),
     ] = None,
     max_mode: Annotated[
         str | None,
         typer.Option(
-            help="Lower every policy to this mode: off, observe or enforce.", show_default=False
+            help="Lower every policy to this mode: off, observe or enforce.",
+            metavar="MODE",
+            show_default=False,
         ),
     ] = None,
     check: Annotated[
         bool, typer.Option("--config.check", help="Check configuration and policies, then exit.")
     ] = False,
     log_format: Annotated[
-        LogFormat, typer.Option("--log.format", help="json, pretty, or auto: pretty on a terminal.")
+        LogFormat,
+        typer.Option(
+            "--log.format", help="json, pretty, or auto: pretty on a terminal.", metavar="FORMAT"
+        ),
     ] = "auto",
 ) -> None:
     """Watch every target on a schedule, serve /metrics, and heal what policies allow.
@@ -51,8 +56,10 @@ def run(
 
     configuration = configure()
     if check:
-        checked = check_policies(configuration)
+        checked = check_configuration(configuration)
         typer.echo(f"ok: {len(configuration.targets)} targets, {len(checked)} policies")
         return
+    from exporter.daemon import run_daemon  # noqa: PLC0415 - the web server takes a second to import
+
     configure_logging(configuration.settings.log_level, log_format=log_format)
     raise typer.Exit(asyncio.run(run_daemon(configure)))

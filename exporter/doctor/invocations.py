@@ -12,7 +12,6 @@ from exporter.model.errors import CallFailedError
 from exporter.model.views import (
     COMPLETED,
     FailedRun,
-    InvocationGroup,
     InvocationItem,
     InvocationsView,
 )
@@ -30,9 +29,10 @@ async def probe(context: ProbeContext) -> InvocationsView:
 async def _scan(api: RestateApi) -> InvocationsView:
     ask, began = api.invocations, time.perf_counter()
     scan = await ask.scan()
-    # Right after the scan: what was registered and pinned in between must not look like a zombie.
-    known = await _known_deployments(api)
     active = [group for group in scan.groups if group.active]
+    pinned = frozenset(g.deployment_id for g in active if g.deployment_id is not None)
+    # Right after the scan: what was registered and pinned in between must not look like a zombie.
+    known = await _known_deployments(api) if pinned else pinned
     failed = [g for g in scan.groups if g.status == COMPLETED and g.result == _FAILURE]
     recent = await ask.recent_failures() if failed else ()
     runs: Listed[FailedRun] = Listed()
@@ -45,7 +45,7 @@ async def _scan(api: RestateApi) -> InvocationsView:
     if any(g.status == "paused" for g in active):
         paused = await ask.paused()
     retrying = await ask.retrying() if active else Retrying()
-    zombies = await _zombies(api, active, known, paused.items) if known is not None else Listed()
+    zombies = Listed() if known is None else await _zombies(api, pinned - known, paused.items)
     return InvocationsView(
         groups=scan.groups,
         recent_failures=recent,
@@ -82,13 +82,9 @@ async def _shared_handlers(api: RestateApi) -> dict[str, list[str]]:
 
 
 async def _zombies(
-    api: RestateApi,
-    active: list[InvocationGroup],
-    known: frozenset[str],
-    paused: tuple[InvocationItem, ...],
+    api: RestateApi, gone: frozenset[str], paused: tuple[InvocationItem, ...]
 ) -> Listed[InvocationItem]:
     """Non-completed work pinned to a deployment that is gone; what is paused tells why."""
-    gone = {g.deployment_id for g in active if g.deployment_id is not None} - known
     if not gone:
         return Listed()
     listed = await api.invocations.pinned_to(gone)

@@ -34,7 +34,7 @@ class EntryKind(StrEnum):
     CLOSED = "closed"
     INTERRUPTED = "interrupted"
     LATE = "late"
-    """An owner's word on an operation that was closed as interrupted before it could say it."""
+    """An owner's word on an operation that was closed for its silence before it could say it."""
     DECISION = "decision"
 
 

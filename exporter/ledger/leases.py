@@ -6,13 +6,14 @@ still wrote. One that has ``acted`` only needs readings, so anybody may finish i
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, select
 
 from exporter.ledger.chain import EntryKind
 from exporter.ledger.journal import Journal
-from exporter.ledger.progress import change, interrupt
+from exporter.ledger.progress import change, interrupt, never_verified
 from exporter.ledger.rows import Row
 from exporter.ledger.tables import operations
 from exporter.model.operation import Operation, Phase
@@ -28,12 +29,27 @@ def sweep(journal: Journal, *, now: datetime, target: str | None = None) -> tupl
     return tuple(interrupt(journal, row, now=now) for row in rows)
 
 
+def give_up(journal: Journal, *, now: datetime, target: str) -> tuple[Operation, ...]:
+    """Close a silent operation that has acted and that nobody verified, on one target.
+
+    Without a daemon nobody takes it over, and it must not lock the target for ever.
+    """
+    rows = _expired(journal, _READING, now, operations.c.locks == target)
+    return tuple(never_verified(journal, row, now=now) for row in rows)
+
+
 def take_over(
-    journal: Journal, *, owner: str, lease: timedelta, now: datetime
+    journal: Journal,
+    *,
+    owner: str,
+    lease: timedelta,
+    now: datetime,
+    targets: Collection[str] | None = None,
 ) -> tuple[Operation, ...]:
-    """Make every silent operation that has acted this owner's."""
+    """Make every silent operation on these targets that has acted this owner's."""
+    where = () if targets is None else (operations.c.locks.in_(tuple(targets)),)
     taken = []
-    for row in _expired(journal, _READING, now):
+    for row in _expired(journal, _READING, now, *where):
         silent = row["lease_until"].isoformat()
         body = {"owner": owner, "from": row["owner"], "silent_since": silent}
         journal.append(EntryKind.TAKEN_OVER, row["id"], at=now, body=body)

@@ -165,6 +165,15 @@ def interrupt(journal: Journal, row: Row, *, now: datetime) -> Operation:
     return change(journal, row, values | _closed(Outcome.INTERRUPTED, now))
 
 
+def never_verified(journal: Journal, row: Row, *, now: datetime) -> Operation:
+    """Close an operation that acted and whose owner fell silent before it was verified."""
+    silent = row["lease_until"].isoformat()
+    error = f"its owner {row['owner']} was silent since its lease ended at {silent}"
+    body = {"outcome": str(Outcome.UNVERIFIED), "owner": row["owner"], "silent_since": silent}
+    journal.append(EntryKind.CLOSED, row["id"], at=now, body=body | {"error": error})
+    return change(journal, row, {"error": error} | _closed(Outcome.UNVERIFIED, now))
+
+
 def _closed(outcome: Outcome, now: datetime) -> dict[str, Any]:
     closed = str(Phase.CLOSED)
     return {"phase": closed, "outcome": str(outcome), "finished_at": now, "locks": None}
@@ -173,6 +182,6 @@ def _closed(outcome: Outcome, now: datetime) -> dict[str, Any]:
 def said_late(
     journal: Journal, row: Row, outcome: Outcome, *, now: datetime, error: str | None
 ) -> None:
-    """Keep an owner's word on an operation that was closed as interrupted meanwhile."""
+    """Keep an owner's word on an operation that was closed for its silence meanwhile."""
     body = {"outcome": str(outcome), "error": clean_text(error) if error else None}
     journal.append(EntryKind.LATE, row["id"], at=now, body=body)

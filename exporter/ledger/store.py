@@ -6,7 +6,7 @@ Failures of the database come out as they are; ``gateway`` translates them. Time
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -44,13 +44,14 @@ class Store(Reads):
         """Open an operation: the row, the lock and the budget at once, or none of them.
 
         InFlightError or LimitReachedError when it may not be. Even then, an operation of a silent
-        owner on this target has been closed as interrupted.
+        owner on this target has been closed: interrupted, or unverified when it had acted.
         """
         if request.mode not in {Mode.ENFORCE, Mode.APPROVE}:
             msg = f"mode {request.mode} writes nothing: rehearse it"
             raise ValueError(msg)
         with writing(self._engine) as journal:
             leases.sweep(journal, now=now, target=request.target)
+            leases.give_up(journal, now=now, target=request.target)
             refusal = opening.refusal(journal, request, plan, now=now)
             if refusal is None:
                 return opening.reserve(journal, request, plan, owner=owner, lease=lease, now=now)
@@ -142,19 +143,19 @@ class Store(Reads):
         """Close it and free the target; again with the same outcome changes nothing.
 
         It is allowed when the lease has run out, as long as nobody has closed it or taken it over
-        (LeaseLostError). When it was closed as interrupted, what its owner says is kept as an
+        (LeaseLostError). When it was closed for its silence, what its owner says is kept as an
         entry all the same.
         """
         with writing(self._engine) as journal:
             row = progress.load(journal, operation_id)
-            closed = None if row is None or row["owner"] != owner else row["outcome"]
-            if row is not None and closed == outcome:
-                return operation_of(row)
-            if row is None or closed != Outcome.INTERRUPTED:
+            closed = row["outcome"] if row is not None and row["owner"] == owner else None
+            if row is None or closed is None:
                 row = progress.ours(journal, operation_id, owner)
                 return progress.finish(journal, row, outcome, now=now, after=after, error=error)
+            if closed == outcome:
+                return operation_of(row)
             progress.said_late(journal, row, outcome, now=now, error=error)
-        msg = f"operation {operation_id} was closed as interrupted before it could end {outcome}"
+        msg = f"operation {operation_id} was closed as {closed} before it could end {outcome}"
         raise LeaseLostError(msg)
 
     def sweep(self, now: datetime) -> tuple[Operation, ...]:
@@ -162,10 +163,12 @@ class Store(Reads):
         with writing(self._engine) as journal:
             return leases.sweep(journal, now=now)
 
-    def take_over(self, *, owner: str, lease: timedelta, now: datetime) -> tuple[Operation, ...]:
-        """Give this owner every operation that has acted and whose lease is over, to verify it."""
+    def take_over(
+        self, *, owner: str, lease: timedelta, now: datetime, targets: Collection[str] | None = None
+    ) -> tuple[Operation, ...]:
+        """Give this owner what acted (on these targets) and whose lease is over, to verify it."""
         with writing(self._engine) as journal:
-            return leases.take_over(journal, owner=owner, lease=lease, now=now)
+            return leases.take_over(journal, owner=owner, lease=lease, now=now, targets=targets)
 
     def note_changes(self, decisions: Iterable[Decision], now: datetime) -> tuple[Decision, ...]:
         """Record the decisions whose result or reason changed, and return them."""

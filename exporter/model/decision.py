@@ -64,6 +64,8 @@ class Waiting:
 
     since: datetime
     readings: Mapping[str, tuple[datetime, int]] = field(default_factory=dict)
+    revision: str = ""
+    """The text of the policy that was waiting: an edited one waits anew."""
 
     @property
     def distinct(self) -> int:

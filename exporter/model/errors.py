@@ -47,7 +47,8 @@ class CallFailedError(MedicError):
         """Whether a write that failed like this may still have happened (restate-facts: 503)."""
         if not self.sent:
             return False
-        return self.http_status is None or self.http_status >= 502  # noqa: PLR2004 - 502, 503, 504
+        # A success whose body cannot be read happened; 502 to 504 come from in between.
+        return self.http_status is None or self.http_status < 400 or self.http_status >= 502  # noqa: PLR2004
 
 
 class RefusedError(MedicError):

@@ -65,23 +65,22 @@ def is_stable(found: Discovery, carried: Carried) -> bool:
 
 
 def counted(drift: DriftView, target: Target) -> list[Discovery]:
-    """The discoveries that say something about registration: the workers, and what is latest.
+    """The discoveries that say something about registration: of the workers, if any are named.
 
-    An older deployment that drains on purpose differs by design, so it does not count as drift.
+    Without workers it is every latest deployment. An older deployment that drains on purpose
+    differs by design, so it does not count.
     """
     urls = {w.url for w in target.workers}
-    return [
-        d
-        for d in drift.discoveries
-        if d.latest or (d.deployment_id is None and normalise_url(d.url) in urls)
-    ]
+    mine = [d for d in drift.discoveries if not urls or normalise_url(d.url) in urls]
+    return [d for d in mine if d.latest or d.deployment_id is None]
 
 
-def total_drift(drift: DriftView, target: Target) -> Drift:
-    """The drift of everything that counts, together."""
-    parts = [
-        compare(d.discovered, d.registered) for d in counted(drift, target) if d.reachable == "yes"
-    ]
+def total_drift(drift: DriftView, target: Target) -> Drift | None:
+    """The drift of everything that counts; None while one of them cannot be discovered."""
+    found = counted(drift, target)
+    if any(d.reachable != "yes" for d in found):
+        return None
+    parts = [compare(d.discovered, d.registered) for d in found]
     return Drift(
         added=tuple(sorted({n for p in parts for n in p.added})),
         dropped=tuple(sorted({n for p in parts for n in p.dropped})),
@@ -91,8 +90,14 @@ def total_drift(drift: DriftView, target: Target) -> Drift:
 
 
 def failed_keys(scan: InvocationsView, services: ServicesView | None) -> list[FailedRun]:
-    """The failed *runs*: shared handlers of a workflow fail on their own and are left out."""
-    return [r for r in scan.failed_runs if r.handler == run_handler(r.service, services)]
+    """The failed runs: what is known to be a shared handler fails on its own and is left out."""
+    shared = {
+        (service.name, handler.name)
+        for service in (services.items if services else ())
+        for handler in service.shape.handlers
+        if handler.type.lower() == "shared"
+    }
+    return [r for r in scan.failed_runs if (r.service, r.handler) not in shared]
 
 
 def run_handler(service: str, services: ServicesView | None) -> str:

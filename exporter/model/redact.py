@@ -33,6 +33,8 @@ def redact_text(text: str) -> str:
 
 def sanitise(value: Any, *, name: str = "") -> Any:  # noqa: ANN401 - JSON in, JSON out
     """Copy JSON-like data with secrets replaced: by name (tokens, headers) and inside text."""
+    if isinstance(value, (bool, int, float)) or value is None:
+        return value  # a service may be named like a secret; its revision is none
     if name and (_SECRET_NAME.match(name) or _HEADERS.match(name)):
         return REDACTED if value else value
     if isinstance(value, Mapping):

@@ -41,7 +41,13 @@ def normalise_url(url: str) -> str:
     if default_port and host.endswith(default_port):
         host = host.removesuffix(default_port)
     return urlunsplit(
-        (parts.scheme.lower(), user + at + host, parts.path or "/", parts.query, parts.fragment)
+        (
+            parts.scheme.lower(),
+            user + at + host,
+            parts.path or "/",
+            parts.query.strip(),
+            parts.fragment,
+        )
     )
 
 

@@ -214,7 +214,7 @@ def _case(policy: Policy, item: Item | None, outcome: Outcome, round_: _Round) -
     stale = stale_of(components, report, now)
     waiting = None
     if outcome is True and not stale:
-        waiting = wait_on(world.waiting.get(subject), components, report, now)
+        waiting = wait_on(world.waiting.get(subject), components, report, now, policy.revision)
     usage, fits = None, False
     if world.ledger_ok:
         items = () if item is None else (item.key,)

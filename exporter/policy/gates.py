@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import MappingProxyType
 
-from exporter.model.component import Reason
+from exporter.model.component import Component, Reason, Status
 from exporter.model.decision import Mode, Subject, Verdict, Waiting
 from exporter.model.duration import format_duration
-from exporter.model.findings import Findings
+from exporter.model.findings import ComponentState, Findings
 from exporter.model.hold import HoldReason
 from exporter.model.operation import Budget, Usage
 from exporter.model.report import Report
@@ -89,13 +89,20 @@ def ledger_unavailable(case: Case) -> Verdict:
 def frozen(case: Case) -> Verdict:
     """The server is throttling or its queries break: whatever it is, do not add to it."""
     for component, state in case.findings.components.items():
-        if state.reason in _FREEZING:
+        if state.reason in _FREEZING or (
+            component is Component.INVOCATIONS and _query_fails(state)
+        ):
             until = None
             reading = case.report.readings.get(component)
             if reading is not None and reading.retry_after is not None:
                 until = reading.finished_at + reading.retry_after
             return _held(HoldReason.FROZEN, f"{component} reports {state.reason}", until)
     return _PASSES[HoldReason.FROZEN]
+
+
+def _query_fails(state: ComponentState) -> bool:
+    """Only a real query proves the engine; one that hangs or breaks is a failed one."""
+    return state.status is Status.DEGRADED or state.reason is Reason.TIMEOUT
 
 
 def report_stale(case: Case) -> Verdict:

@@ -26,9 +26,15 @@ def stale_of(components: Iterable[Component], report: Report, now: datetime) -> 
 
 
 def wait_on(
-    previous: Waiting | None, components: Iterable[Component], report: Report, now: datetime
+    previous: Waiting | None,
+    components: Iterable[Component],
+    report: Report,
+    now: datetime,
+    revision: str = "",
 ) -> Waiting:
     """Count this round: a reading counts once, by when it began. All components must be fresh."""
+    if previous is not None and previous.revision != revision:
+        previous = None
     before = previous.readings if previous else {}
     counted: dict[str, tuple[datetime, int]] = {}
     for component in components:
@@ -37,4 +43,4 @@ def wait_on(
         if newest is None or started_at > newest:
             newest, count = started_at, count + 1
         counted[str(component)] = (newest, count)
-    return Waiting(previous.since if previous else now, counted)
+    return Waiting(previous.since if previous else now, counted, revision)

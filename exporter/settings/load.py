@@ -6,6 +6,7 @@ line: place, what is wrong, what to write instead.
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import os
 from collections.abc import Mapping
@@ -15,13 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
-from pydantic_core import ErrorDetails
+from pydantic_settings import SettingsError
 
 from exporter.model.errors import ConfigurationError
 from exporter.model.target import Target
 from exporter.policy.document import Document, DocumentError, Mark, read_document
 from exporter.policy.words import did_you_mean
-from exporter.settings.schema import DEFAULT_POLICIES, ENV_PREFIX, Settings, TargetSettings
+from exporter.settings.complaints import line, spell, undecodable
+from exporter.settings.schema import DEFAULT_POLICIES, ENV_PREFIX, Settings
 
 _LOCALHOST = {
     "name": "local",
@@ -56,6 +58,12 @@ class Configuration:
         return f"{_SQLITE}{self.base / url.removeprefix(_SQLITE)}"
 
     @property
+    def ledger_file(self) -> Path | None:
+        """The ledger's file, if it is one."""
+        url = self.storage_url
+        return Path(url.removeprefix(_SQLITE)) if url.startswith(_SQLITE) else None
+
+    @property
     def policy_patterns(self) -> tuple[str, ...]:
         """Where policies are, relative to ``base``. The default folder may be absent or empty."""
         if "policies" in self.settings.model_fields_set:
@@ -80,7 +88,9 @@ class Configuration:
         files = [] if self.file is None else [self.file]
         for pattern in self.settings.policies:
             path = self.base / pattern
-            files += sorted(path.iterdir()) if path.is_dir() else sorted(self.base.glob(pattern))
+            named = glob.iglob(str(path), recursive=True)  # noqa: PTH207 - absolute patterns too
+            inside = path.iterdir() if path.is_dir() else map(Path, named)
+            files += sorted(inside)
         for target in self.settings.targets:
             for ref in (target.ingress_token, target.admin_token):
                 if ref is not None and ref.file is not None:
@@ -115,29 +125,53 @@ def load(file: Path | None, *, flags: Mapping[str, Any] | None = None) -> Config
     if file is not None:
         base = file.absolute().parent
         document = _read(file)
-        given = document.data if isinstance(document.data, dict) else {}
-        problems += [_line(file, p.mark, p.message) for p in document.problems]
+        given = _beside(base, document.data) if isinstance(document.data, dict) else {}
+        problems += [line(file, p.mark, p.message) for p in document.problems]
         if document.data is not None and not isinstance(document.data, dict):
-            problems.append(_line(file, Mark(1, 1), "must be a mapping; write key: value"))
+            problems.append(line(file, Mark(1, 1), "must be a mapping; write key: value"))
         given.setdefault("targets", [])
     if problems:
         raise ConfigurationError(problems)
+    flags = flags or {}
     try:
-        settings = Settings.layered(given, flags or {})
+        settings = Settings.layered(given, flags)
     except ValidationError as error:
-        raise ConfigurationError([_spell(e, file, document) for e in error.errors()]) from error
+        lines = [spell(e, file, document, flags) for e in error.errors()]
+        raise ConfigurationError(lines) from error
+    except SettingsError as error:
+        raise ConfigurationError(undecodable()) from error
     return Configuration(settings, base, file)
+
+
+def _beside(base: Path, given: dict[str, Any]) -> dict[str, Any]:
+    """The same, with secret files that are relative beside the configuration file."""
+    targets = given.get("targets")
+    if not isinstance(targets, list):
+        return dict(given)
+    return {**given, "targets": [_with_secrets(base, target) for target in targets]}
+
+
+def _with_secrets(base: Path, target: object) -> object:
+    if not isinstance(target, dict):
+        return target
+    refs = {key: target.get(key) for key in ("ingress_token", "admin_token")}
+    return target | {
+        key: {**ref, "file": str(base / ref["file"])}
+        for key, ref in refs.items()
+        if isinstance(ref, dict) and isinstance(ref.get("file"), str)
+    }
 
 
 def _read(file: Path) -> Document:
     try:
-        return read_document(file.read_text(encoding="utf-8"))
+        data = file.read_bytes()
+        return read_document(data.decode("utf-8"))
     except DocumentError as error:
-        raise ConfigurationError(
-            [_line(file, error.problem.mark, error.problem.message)]
-        ) from error
+        raise ConfigurationError([line(file, error.problem.mark, error.problem.message)]) from error
     except UnicodeDecodeError as error:
-        raise ConfigurationError([f"{file}: is not UTF-8; save it as UTF-8"]) from error
+        before = error.object[: error.start]
+        mark = Mark(before.count(b"\n") + 1, error.start - before.rfind(b"\n"))
+        raise ConfigurationError([line(file, mark, "is not UTF-8; save it as UTF-8")]) from error
     except OSError as error:
         msg = f"{file}: cannot be read ({error.strerror}); name an existing file"
         raise ConfigurationError([msg]) from error
@@ -152,41 +186,3 @@ def _unknown_variables() -> list[str]:
         for name in sorted(os.environ)
         if name.startswith(ENV_PREFIX) and name.split("__")[0] not in known
     ]
-
-
-def _line(file: Path, mark: Mark, message: str) -> str:
-    return f"{file}:{mark.line}:{mark.column}: {message}"
-
-
-def _spell(error: ErrorDetails, file: Path | None, document: Document) -> str:
-    path = tuple(error["loc"])
-    name = ".".join(str(p) for p in path)
-    message = _message(error)
-    if file is None or (path and path[0] not in (document.data or {})):
-        variable = f"{ENV_PREFIX}{str(path[0]).upper()}" if path else ""
-        where = variable if variable in os.environ else str(file or "configuration")
-        return f"{where}: {name}: {message}" if name else f"{where}: {message}"
-    unknown = error["type"] == "extra_forbidden"
-    mark = document.key_mark(path) if unknown else document.mark(path)
-    return _line(file, mark, f"{name}: {message}" if name else message)
-
-
-def _message(error: ErrorDetails) -> str:
-    path = error["loc"]
-    match error["type"]:
-        case "value_error":
-            return str(error["ctx"]["error"])
-        case "extra_forbidden":
-            known = sorted(Settings.model_fields) if len(path) == 1 else _section_keys(path)
-            mend = did_you_mean(str(path[-1]), known)
-            return f"is not a key of the configuration{mend or '; remove it'}"
-        case "missing":
-            return "is missing; write it"
-        case "enum" | "literal_error":
-            return f"{error['input']!r} is not possible; write {error['ctx']['expected']}"
-        case _:
-            return f"{error['msg'][:1].lower()}{error['msg'][1:]}"
-
-
-def _section_keys(path: tuple[int | str, ...]) -> list[str]:
-    return sorted(TargetSettings.model_fields) if path[0] == "targets" else []

@@ -11,7 +11,14 @@ from datetime import timedelta
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import InitErrorDetails, PydanticCustomError
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -24,6 +31,7 @@ from exporter.model.decision import Mode
 from exporter.model.duration import format_duration, parse_duration
 from exporter.model.operation import Window
 from exporter.model.target import Target, Worker, is_placeholder, normalise_url
+from exporter.policy.fields import Period
 from exporter.settings.secrets import SecretRef, Section
 
 ENV_PREFIX = "RESTATE_MEDIC_"
@@ -31,10 +39,10 @@ DEFAULT_LISTEN = "127.0.0.1:9970"
 DEFAULT_STORAGE = "sqlite:///data/medic.db"
 DEFAULT_POLICIES = ("policies/*.yaml", "policies/*.yml")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
+_ADDRESS = re.compile(r"(?:\[[^\[\]\s]+\]|[^:\[\]\s/]*):(?P<port>[0-9]{1,5})")
+_LAST_PORT = 65535
 _FLAGS = "\0flags"
 """No key of a YAML file can be this."""
-_SHORTEST_INTERVAL = timedelta(seconds=1)
-_SHORTEST_LEASE = timedelta(seconds=5)
 
 
 def _positive(value: object) -> timedelta:
@@ -45,20 +53,15 @@ def _positive(value: object) -> timedelta:
     return duration
 
 
-def _interval(value: object) -> timedelta:
-    duration = _positive(value)
-    if duration < _SHORTEST_INTERVAL:
-        msg = f"{value!r} would hammer the server; write 1s or more"
-        raise ValueError(msg)
-    return duration
+def _at_least(shortest: timedelta) -> BeforeValidator:
+    def checked(value: object) -> timedelta:
+        duration = _positive(value)
+        if duration < shortest:
+            msg = f"{value!r} is too short; write {format_duration(shortest)} or more"
+            raise ValueError(msg)
+        return duration
 
-
-def _lease(value: object) -> timedelta:
-    duration = _positive(value)
-    if duration < _SHORTEST_LEASE:
-        msg = f"{value!r} is too short; write {format_duration(_SHORTEST_LEASE)} or more"
-        raise ValueError(msg)
-    return duration
+    return BeforeValidator(checked)
 
 
 def _not_built(_value: object) -> None:
@@ -67,30 +70,59 @@ def _not_built(_value: object) -> None:
 
 
 Duration = Annotated[timedelta, BeforeValidator(_positive)]
-Interval = Annotated[timedelta, BeforeValidator(_interval)]
-Lease = Annotated[timedelta, BeforeValidator(_lease)]
+Interval = Annotated[timedelta, _at_least(timedelta(seconds=1))]
+Lease = Annotated[timedelta, _at_least(timedelta(seconds=5))]
 NotBuilt = Annotated[None, BeforeValidator(_not_built)]
 """A key of the design that this version refuses rather than ignores."""
 
 
-def _http_url(value: str) -> str:
-    parts = urlsplit(value.strip())
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        msg = f"{value!r} is not a URL; write http://host:port or https://host:port"
+def _http_url(value: object) -> str:
+    url = str(value).strip()
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme.lower() in {"http", "https"} and bool(parts.hostname)
+        usable = usable and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        msg = f"{url!r} is not a URL; write http://host:port or https://host:port"
         raise ValueError(msg)
-    if is_placeholder(value):
-        msg = f"{value!r} is a placeholder; write the real address"
+    if is_placeholder(url):
+        msg = f"{url!r} is a placeholder; write the real address"
         raise ValueError(msg)
-    return value.strip()
+    return url
 
 
-HttpUrl = Annotated[str, Field(min_length=1), BeforeValidator(lambda v: _http_url(str(v)))]
+def _base_url(value: object) -> str:
+    url = _http_url(value)
+    if urlsplit(url).query or urlsplit(url).fragment:
+        msg = f"{url!r} is not a base URL; write it without ? and #"
+        raise ValueError(msg)
+    return url
+
+
+def _service_url(value: object) -> str:
+    url = str(value).strip()
+    return url if url.startswith("arn:") else _http_url(url)
+
+
+ServiceUrl = Annotated[str, BeforeValidator(_service_url)]
+"""Of a worker; a Lambda function has an ARN."""
+BaseUrl = Annotated[str, BeforeValidator(_base_url)]
+
+
+def _problem(path: tuple[int | str, ...], message: str) -> ValidationError:
+    """A problem at a part of the value under validation."""
+    kind = PydanticCustomError("value_error", "{error}", {"error": message})
+    return ValidationError.from_exception_data(
+        "configuration", [InitErrorDetails(type=kind, loc=path, input=message)]
+    )
 
 
 class WorkerSettings(Section):
     """One worker that should be registered."""
 
-    url: HttpUrl
+    url: ServiceUrl
     services: tuple[str, ...] = ()
 
 
@@ -104,14 +136,14 @@ class TargetSettings(Section):
     """One Restate environment."""
 
     name: str
-    ingress_url: HttpUrl
-    admin_url: HttpUrl
+    ingress_url: BaseUrl
+    admin_url: BaseUrl
     node_url: NotBuilt = None
     heartbeat: NotBuilt = None
     dalp: NotBuilt = None
     ingress_token: SecretRef | None = None
     admin_token: SecretRef | None = None
-    service_url: HttpUrl | None = None
+    service_url: ServiceUrl | None = None
     workers: tuple[WorkerSettings, ...] = ()
     expected_services: tuple[str, ...] = ()
     protect: ProtectSettings = ProtectSettings()
@@ -146,15 +178,21 @@ class TargetSettings(Section):
             ref.read()
         return ref
 
+    @field_validator("workers")
+    @classmethod
+    def _workers_differ(cls, workers: tuple[WorkerSettings, ...]) -> tuple[WorkerSettings, ...]:
+        first: dict[str, int] = {}
+        for number, worker in enumerate(workers):
+            if first.setdefault(normalise_url(worker.url), number) != number:
+                msg = f"{worker.url!r} is listed twice; merge the two entries"
+                raise _problem((number, "url"), msg)
+        return workers
+
     @model_validator(mode="after")
     def _one_way_to_name_workers(self) -> Self:
         if self.service_url is not None and self.workers:
-            msg = "service_url is short for workers: [{url: …}]; write only one of them"
-            raise ValueError(msg)
-        urls = [normalise_url(w.url) for w in self.workers]
-        if len(urls) != len(set(urls)):
-            msg = "workers: the same URL is listed twice; merge the two entries"
-            raise ValueError(msg)
+            msg = "is short for workers: [{url: …}]; write only one of them"
+            raise _problem(("service_url",), msg)
         return self
 
 
@@ -162,12 +200,13 @@ class LimitSettings(Section):
     """A limit over everything policies do, on every target together."""
 
     max: int = Field(ge=0)
-    per: Duration | Literal["forever"]
+    per: Period
+    """None is for ever."""
 
     @property
     def window(self) -> Window:
         """The same as the engine counts it."""
-        return Window("global", self.max, None if isinstance(self.per, str) else self.per)
+        return Window("global", self.max, self.per)
 
 
 class StorageSettings(Section):
@@ -178,8 +217,10 @@ class StorageSettings(Section):
     @field_validator("url")
     @classmethod
     def _known_database(cls, url: str) -> str:
-        if not url.startswith(("sqlite:///", "postgresql://")):
-            msg = "write sqlite:///path/to/medic.db or postgresql://user@host/database"
+        _, scheme, rest = url.partition("sqlite:///")
+        file = bool(scheme) and bool(rest) and not rest.endswith(("/", ":memory:"))
+        if not file and not url.startswith("postgresql://"):
+            msg = "is no database; write sqlite:///path/to/medic.db or postgresql://host/name"
             raise ValueError(msg)
         return url
 
@@ -208,7 +249,7 @@ class Settings(BaseSettings):
     policies: tuple[str, ...] = DEFAULT_POLICIES
     storage: StorageSettings = StorageSettings()
     limits: tuple[LimitSettings, ...] = ()
-    allowed_service_urls: tuple[HttpUrl, ...] = ()
+    allowed_service_urls: tuple[ServiceUrl, ...] = ()
     web_listen_address: str = DEFAULT_LISTEN
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     lease: Lease = timedelta(seconds=60)
@@ -216,27 +257,41 @@ class Settings(BaseSettings):
     drain_timeout: Duration = timedelta(seconds=30)
     """How long SIGTERM waits for a running operation."""
 
-    @model_validator(mode="after")
-    def _targets_differ(self) -> Self:
-        if not self.targets:
-            msg = "targets: names none; write targets: [{name: …, ingress_url: …, admin_url: …}]"
+    @field_validator("targets")
+    @classmethod
+    def _targets_differ(cls, targets: tuple[TargetSettings, ...]) -> tuple[TargetSettings, ...]:
+        if not targets:
+            msg = "names none; write targets: [{name: …, ingress_url: …, admin_url: …}]"
             raise ValueError(msg)
         names: set[str] = set()
         admins: dict[str, str] = {}
-        for target in self.targets:
+        for number, target in enumerate(targets):
             if target.name in names:
                 msg = f"two targets are named {target.name!r}; rename one"
-                raise ValueError(msg)
+                raise _problem((number, "name"), msg)
             names.add(target.name)
-            admin = normalise_url(target.admin_url)
-            if admin in admins:
-                msg = (
-                    f"targets {admins[admin]!r} and {target.name!r} have the same admin_url: each"
-                    " Restate is one target; merge them"
-                )
-                raise ValueError(msg)
-            admins[admin] = target.name
-        return self
+            other = admins.setdefault(normalise_url(target.admin_url), target.name)
+            if other != target.name:
+                msg = f"is that of target {other!r} too: each Restate is one target; merge them"
+                raise _problem((number, "admin_url"), msg)
+        return targets
+
+    @field_validator("web_listen_address")
+    @classmethod
+    def _an_address(cls, address: str) -> str:
+        found = _ADDRESS.fullmatch(address.strip())
+        if found is None or int(found["port"]) > _LAST_PORT:
+            msg = f"{address!r} is not an address; write 127.0.0.1:9970, :9970 or [::1]:9970"
+            raise ValueError(msg)
+        return address
+
+    @field_validator("max_mode")
+    @classmethod
+    def _built_mode(cls, mode: Mode) -> Mode:
+        if mode is Mode.APPROVE:
+            msg = "'approve' is designed but not built in this version; write observe"
+            raise ValueError(msg)
+        return mode
 
     @classmethod
     def settings_customise_sources(

@@ -39,11 +39,11 @@ class SecretRef(Section):
     def read(self) -> str:
         """Read the secret now. ValueError says what is missing, never what it contained."""
         if self.env is not None:
-            value = os.environ.get(self.env)
+            value = os.environ.get(self.env, "").strip()
             if not value:
                 msg = f"the environment variable {self.env} is not set"
                 raise ValueError(msg)
-            return value.strip()
+            return value
         try:
             value = Path(str(self.file)).read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:

@@ -6,12 +6,13 @@ Every call has one limit on its whole time and one on the size of its answer.
 from __future__ import annotations
 
 import asyncio
+import json as jsonlib
 import ssl
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from functools import lru_cache
-from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import Any, Self
+from types import MappingProxyType
+from typing import Any, Self, cast
 
 import aiohttp
 import certifi
@@ -36,6 +37,14 @@ _CONNECTIONS_PER_HOST = 32
 _KEEPALIVE_SECONDS = 30.0
 _DNS_CACHE_SECONDS = 30
 _ERROR_BODY_BYTES = 64 * 1024
+_HEADERS: Mapping[str, str] = MappingProxyType(
+    {
+        "accept": "application/json",
+        # An answer nobody compressed cannot unpack into more than was counted.
+        "accept-encoding": "identity",
+        "user-agent": "restate-medic",
+    }
+)
 
 
 class HttpClient:
@@ -43,7 +52,7 @@ class HttpClient:
 
     def __init__(
         self,
-        http: httpx.AsyncClient,
+        http: httpx.AsyncBaseTransport,
         base_url: str,
         *,
         token: TokenProvider | None,
@@ -54,7 +63,7 @@ class HttpClient:
         self._http = http
         self._base, self._basic = split_base(base_url)
         self._token = token
-        self._headers = dict(headers)
+        self._headers = {**_HEADERS, **headers}
         self._timeout = timeout
         self._max_bytes = max_bytes
 
@@ -96,13 +105,14 @@ class HttpClient:
         try:
             async with asyncio.timeout(seconds):
                 request = self._build(method, path, json, headers, seconds)
-                response = await self._http.send(request, stream=True)
+                response = await self._http.handle_async_request(request)
+                stream = cast("httpx.AsyncByteStream", response.stream)
                 try:
                     body = await _read(
-                        response, cap, place, expected=response.status_code in expect
+                        response, stream, cap, place, expected=response.status_code in expect
                     )
                 finally:
-                    await response.aclose()
+                    await stream.aclose()
         except MedicError:
             raise
         except Exception as error:
@@ -130,15 +140,14 @@ class HttpClient:
         headers: Mapping[str, str] | None,
         seconds: float,
     ) -> httpx.Request:
+        sent = {**self._headers, **(headers or {}), **self._authorization()}
+        body = b""
+        if json is not None:
+            sent["content-type"] = "application/json"
+            body = jsonlib.dumps(json).encode()
+        make = _request if body else _repeated
         connect = min(_CONNECT_TIMEOUT_SECONDS, _CONNECT_SHARE * seconds)
-        return self._http.build_request(
-            method,
-            _url(self._base + path),
-            json=json,
-            headers={**self._headers, **(headers or {}), **self._authorization()},
-            # `pool` is what aiohttp calls `connect`: name lookup, TCP and TLS together.
-            timeout=httpx.Timeout(None, connect=connect, pool=connect),
-        )
+        return make(method, self._base + path, tuple(sent.items()), connect, body)
 
     def _authorization(self) -> dict[str, str]:
         if self._token is None:
@@ -163,18 +172,9 @@ class Transport:
 
     def __init__(self, *, ssl_context: ssl.SSLContext | None = None) -> None:
         self._ssl = ssl_context or default_ssl_context()
-        self._http = httpx.AsyncClient(
-            transport=AiohttpTransport(verify=self._ssl, trust_env=False, client=self._session),
-            headers={
-                "accept": "application/json",
-                # An answer nobody compressed cannot unpack into more than was counted.
-                "accept-encoding": "identity",
-                "user-agent": "restate-medic",
-            },
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
-            follow_redirects=False,
-            trust_env=False,
-        )
+        # Not behind an httpx.AsyncClient: what it adds (cookies, redirects, hooks) is what we want
+        # none of, and as much work as the call itself.
+        self._http = AiohttpTransport(verify=self._ssl, trust_env=False, client=self._session)
 
     def _session(self) -> aiohttp.ClientSession:
         return aiohttp.ClientSession(
@@ -231,14 +231,40 @@ def default_ssl_context() -> ssl.SSLContext:
     return context
 
 
-@lru_cache(maxsize=4096)
-def _url(text: str) -> httpx.URL:
-    """Parsing takes as long as everything else that httpx does for a request."""
-    return httpx.URL(text)
+def _request(
+    method: str,
+    url: str,
+    headers: tuple[tuple[str, str], ...],
+    connect_seconds: float,
+    body: bytes,
+) -> httpx.Request:
+    request = httpx.Request(
+        method,
+        url,
+        headers=headers,
+        # Of a stream httpx adds no headers, which is most of its work; aiohttp adds them anyway.
+        stream=httpx.ByteStream(body),
+        # `pool` is what aiohttp calls `connect`: name lookup, TCP and TLS together.
+        extensions={"timeout": {"connect": connect_seconds, "pool": connect_seconds}},
+    )
+    request.read()
+    return request
 
 
-async def _read(response: httpx.Response, cap: int, place: str, *, expected: bool) -> bytes:
+_repeated = lru_cache(maxsize=4096)(_request)
+"""The same calls are made over and over, and making a request takes as long as sending one."""
+
+
+async def _read(
+    response: httpx.Response,
+    stream: httpx.AsyncByteStream,
+    cap: int,
+    place: str,
+    *,
+    expected: bool,
+) -> bytes:
     """Read the body up to ``cap`` bytes; of an error's body only what a message needs."""
+    response.headers.encoding = "latin-1"  # finding it out would take longer than reading
     encoding = response.headers.get("content-encoding", "identity")
     if encoding.lower() != "identity":
         if not expected:
@@ -248,7 +274,7 @@ async def _read(response: httpx.Response, cap: int, place: str, *, expected: boo
         )
     body = bytearray()
     limit = cap if expected else _ERROR_BODY_BYTES
-    async for chunk in response.aiter_raw():
+    async for chunk in stream:
         body += chunk
         if len(body) > limit:
             if not expected:

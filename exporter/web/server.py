@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,12 +14,9 @@ from contextlib import contextmanager
 import uvicorn
 from starlette.types import ASGIApp
 
-from exporter.model.errors import ConfigurationError, MedicError
+from exporter.model.errors import MedicError
+from exporter.web.address import parse_address
 
-_ADDRESS = re.compile(
-    r"(?:\[(?P<v6>[0-9A-Fa-f:.%a-z]+)\]|(?P<host>[^:\[\]\s/]*)):(?P<port>\d{1,5})"
-)
-_LAST_PORT = 65535
 _Place = tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]
 """What ``getaddrinfo`` gives; the last one only on Pythons without IPv6."""
 _BACKLOG = 512
@@ -38,7 +34,7 @@ def listen(address: str) -> socket.socket:
     Done before anything else starts: ConfigurationError when the address cannot be read,
     ListenError when it is taken or not ours.
     """
-    host, port = _parse(address)
+    host, port = parse_address(address)
     try:
         if not host:
             return _everywhere(port)
@@ -120,14 +116,6 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.answering.set()
-
-
-def _parse(address: str) -> tuple[str, int]:
-    found = _ADDRESS.fullmatch(address.strip())
-    if found is None or int(found["port"]) > _LAST_PORT:
-        mend = "write 127.0.0.1:9970, :9970 or [::1]:9970"
-        raise ConfigurationError([f"{address!r} is not an address to listen on; {mend}"])
-    return found["v6"] or found["host"] or "", int(found["port"])
 
 
 def _everywhere(port: int) -> socket.socket:

@@ -160,7 +160,7 @@ def _state(report: Report, component: Component, now: datetime) -> tuple[WireSta
 def _error(reading: Reading | None) -> str | None:
     if reading is None:
         return None
-    return reading.error or str(reading.reason)
+    return redact_text(reading.error or str(reading.reason))
 
 
 def _latency(report: Report, component: Component) -> float | None:
@@ -200,7 +200,7 @@ def _invocations(
             service_name=f.service,
             service_key=f.key,
             failed_at=timestamp(f.failed_at),
-            error_message=f.error,
+            error_message=redact_text(f.error),
         )
         for f in view.recent_failures[:RECENT_FAILURES]
     ]

@@ -9,14 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from lab import ServiceSpec
-from tests.integration.test_heal import re_register
-from tests.medic import Medic, target_of
+from tests.integration.rolled import BILLING, GREETER, re_register, registered
+from tests.medic import Medic
 from tests.support import ServerFactory, WorkerFactory
 
 ROOT = Path(__file__).parents[2]
-GREETER = ServiceSpec("Greeter", handlers=("hello",))
-BILLING = ServiceSpec("Billing", handlers=("charge",))
 
 
 @pytest.fixture
@@ -40,10 +37,7 @@ def test_the_wheel_heals_with_only_a_configuration_and_a_policy_beside_it(
     installed: Path, fresh_restate: ServerFactory, worker_factory: WorkerFactory, tmp_path: Path
 ) -> None:
     """Templates and migrations are inside; nothing of the checkout is needed."""
-    restate = fresh_restate()
-    worker = worker_factory(GREETER)
-    restate.register(worker.url)
-    target = target_of(restate, service_url=worker.url, expected_services=["Greeter", "Billing"])
+    restate, worker, target = registered(fresh_restate(), worker_factory)
     medic = Medic(
         tmp_path / "etc",
         targets=[target],

@@ -9,17 +9,13 @@ from typing import Literal
 
 import pytest
 
-from lab import ServiceSpec
-from tests.integration.test_heal import re_register
-from tests.medic import PATIENCE_SECONDS, Medic, target_of
+from tests.integration.rolled import BILLING, GREETER, re_register, registered
+from tests.medic import PATIENCE_SECONDS, Medic
 from tests.support import ServerFactory, WorkerFactory
 from tests.toll import TollGate
 
-GREETER = ServiceSpec("Greeter", handlers=("hello",))
-BILLING = ServiceSpec("Billing", handlers=("charge",))
 REGISTERING = b'"dry_run":false'
 LEASE = "5s"
-EXPECTED = ["Greeter", "Billing"]
 
 
 @pytest.mark.parametrize("place", ["request", "answer"])
@@ -33,11 +29,8 @@ def test_a_crash_between_reserve_and_outcome_counts_and_is_never_repeated_blindl
 
     After the lease the row is ``interrupted``; the only operation the limit allows is spent.
     """
-    restate = fresh_restate()
-    worker = worker_factory(GREETER)
-    restate.register(worker.url)
+    restate, worker, target = registered(fresh_restate(), worker_factory)
     with TollGate(restate.admin_url, marker=REGISTERING, place=place) as gate:
-        target = target_of(restate, service_url=worker.url, expected_services=EXPECTED)
         policy = re_register(cooldown="1s", limits=[{"scope": "target", "max": 1, "per": "24h"}])
         tolled = target | {"admin_url": gate.url}
         medic = Medic(tmp_path, targets=[tolled], policies=[policy], lease=LEASE, timeout="60s")
@@ -67,11 +60,8 @@ def test_a_crash_while_verifying_is_taken_over_and_verified(
     fresh_restate: ServerFactory, worker_factory: WorkerFactory, tmp_path: Path
 ) -> None:
     """After the last write only reading is left to do, so another process finishes the row."""
-    restate = fresh_restate()
-    worker = worker_factory(GREETER)
-    restate.register(worker.url)
-    target = target_of(restate, service_url=worker.url, expected_services=EXPECTED)
-    slow = re_register(verify={"within": "5m", "healthy_for": "4m"})
+    _, worker, target = registered(fresh_restate(), worker_factory)
+    slow = re_register(verify={"within": "5m", "healthy_for": "8s"})
     medic = Medic(tmp_path, targets=[target], policies=[slow], lease=LEASE)
     with medic:
         worker.roll([GREETER, BILLING])
@@ -91,11 +81,8 @@ def test_a_command_beside_the_daemon_one_wins_and_the_other_is_told(
     fresh_restate: ServerFactory, worker_factory: WorkerFactory, tmp_path: Path
 ) -> None:
     """Person and policy share one lock a target; the refused attempt is in the ledger too."""
-    restate = fresh_restate()
-    worker = worker_factory(GREETER)
-    restate.register(worker.url)
+    restate, worker, target = registered(fresh_restate(), worker_factory)
     with TollGate(restate.admin_url, marker=REGISTERING, place="request") as gate:
-        target = target_of(restate, service_url=worker.url, expected_services=EXPECTED)
         medic = Medic(
             tmp_path,
             targets=[target | {"admin_url": gate.url}],
@@ -125,11 +112,8 @@ def test_sigterm_lets_a_running_operation_finish(
     fresh_restate: ServerFactory, worker_factory: WorkerFactory, tmp_path: Path
 ) -> None:
     """The daemon exits 0 only after the operation it had begun is closed."""
-    restate = fresh_restate()
-    worker = worker_factory(GREETER)
-    restate.register(worker.url)
+    restate, worker, target = registered(fresh_restate(), worker_factory)
     with TollGate(restate.admin_url, marker=REGISTERING, place="request") as gate:
-        target = target_of(restate, service_url=worker.url, expected_services=EXPECTED)
         medic = Medic(
             tmp_path,
             targets=[target | {"admin_url": gate.url}],

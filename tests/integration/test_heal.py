@@ -4,29 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lab import ServiceSpec, Version
+from lab import Version
+from tests.integration.rolled import BILLING, GREETER, SIGNUP, re_register, registered
 from tests.medic import Medic, target_of
 from tests.support import ServerFactory, WorkerFactory
-
-GREETER = ServiceSpec("Greeter", handlers=("hello",))
-BILLING = ServiceSpec("Billing", handlers=("charge",))
-SIGNUP = ServiceSpec("Signup", "workflow")
-
-
-def re_register(**changes: object) -> dict[str, object]:
-    """A quick form of the policy that registers a worker again when a service is missing."""
-    return {
-        "name": "re-register",
-        "mode": "enforce",
-        "for_each": "workers",
-        "when": 'size(item.missing) > 0 && item.reachable == "yes"',
-        "for": "1s",
-        "action": {"force-redeploy": {"stable_for": "1s"}},
-        "cooldown": "15m",
-        "limits": [{"scope": "target", "max": 3, "per": "24h"}],
-        "verify": {"within": "30s", "healthy_for": "1s"},
-        **changes,
-    }
 
 
 def clean_up(**changes: object) -> dict[str, object]:
@@ -51,10 +32,7 @@ def test_a_forgotten_registration_is_found_repaired_verified_and_audited(
     tmp_path: Path,
 ) -> None:
     """A rolled worker's new service becomes reachable without anybody doing anything."""
-    restate = fresh_restate(any_version)
-    worker = worker_factory(GREETER)
-    restate.register(worker.url)
-    target = target_of(restate, service_url=worker.url, expected_services=["Greeter", "Billing"])
+    restate, worker, target = registered(fresh_restate(any_version), worker_factory)
     with Medic(tmp_path, targets=[target], policies=[re_register()]) as medic:
         worker.roll([GREETER, BILLING])
         medic.wait_for(lambda: "Billing" in restate.exposed(), "the ingress to list Billing")
@@ -105,9 +83,7 @@ def test_a_second_failure_inside_the_cooldown_is_held_and_says_why(
     fresh_restate: ServerFactory, worker_factory: WorkerFactory, tmp_path: Path
 ) -> None:
     """The same word stands in the decision, the metric, the log and the ledger's decisions."""
-    restate = fresh_restate()
-    worker = worker_factory(GREETER)
-    restate.register(worker.url)
+    restate, worker, target = registered(fresh_restate(), worker_factory)
     expected = ["Greeter", "Billing", "Signup"]
     target = target_of(restate, service_url=worker.url, expected_services=expected)
     policy = re_register(verify={"within": "3s", "healthy_for": "1s"})
@@ -148,11 +124,8 @@ def test_observing_rehearses_once_per_cooldown_and_writes_nothing(
     fresh_restate: ServerFactory, worker_factory: WorkerFactory, tmp_path: Path
 ) -> None:
     """An observing policy leaves a row that says what it would have done, and Restate as it was."""
-    restate = fresh_restate()
-    worker = worker_factory(GREETER)
-    restate.register(worker.url)
+    restate, worker, target = registered(fresh_restate(), worker_factory)
     before = restate.deployments()
-    target = target_of(restate, service_url=worker.url, expected_services=["Billing"])
     policies = [re_register(mode="observe")]
     with Medic(tmp_path, targets=[target], policies=policies) as medic:
         worker.roll([GREETER, BILLING])
@@ -166,11 +139,8 @@ def test_max_mode_lowers_every_policy(
     fresh_restate: ServerFactory, worker_factory: WorkerFactory, tmp_path: Path
 ) -> None:
     """The read-only switch wins over a policy's enforce."""
-    restate = fresh_restate()
-    worker = worker_factory(GREETER)
-    restate.register(worker.url)
+    restate, worker, target = registered(fresh_restate(), worker_factory)
     before = restate.deployments()
-    target = target_of(restate, service_url=worker.url, expected_services=["Billing"])
     policies = [re_register()]
     with Medic(tmp_path, targets=[target], policies=policies, max_mode="off") as medic:
         worker.roll([GREETER, BILLING])
@@ -184,10 +154,7 @@ def test_a_slow_component_does_not_stretch_for(
     fresh_restate: ServerFactory, worker_factory: WorkerFactory, tmp_path: Path
 ) -> None:
     """Drift is read every hour here, and the heal comes after `for` all the same."""
-    restate = fresh_restate()
-    worker = worker_factory(GREETER)
-    restate.register(worker.url)
-    target = target_of(restate, service_url=worker.url, expected_services=["Greeter", "Billing"])
+    restate, worker, target = registered(fresh_restate(), worker_factory)
     patient = {"within": "2h", "healthy_for": "1s"}
     policies = [re_register(**{"for": "2s"}, verify=patient)]
     with Medic(tmp_path, targets=[target], policies=policies, drift_interval="1h") as medic:

@@ -19,7 +19,7 @@ from exporter.transport import Transport
 from tests.unit import hostile
 
 CREATED = "2026-11-20T23:54:44.571000000Z"
-LIMIT = timedelta(seconds=0.5)
+LIMIT = timedelta(seconds=1.5)
 
 
 def service(name: str, deployment: str = "dp_1", ty: str = "Service", **more: Any) -> Any:

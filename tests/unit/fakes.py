@@ -6,8 +6,9 @@ The ledger is never faked: a real one on a temporary file is as quick.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -38,6 +39,7 @@ from exporter.restate_api import RestateApi
 from exporter.verification import Verifier
 from tests.unit.policy_scenes import NOW, ONE, URL, views
 
+PATIENCE_SECONDS = 5
 REMEDY = "force-redeploy"
 ROOMY = Budget(timedelta(0), (Window("target", 1_000, timedelta(hours=1)),))
 
@@ -233,6 +235,13 @@ def plan_for(request: Request, *, target: str | None = None) -> Plan:
     )
 
 
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait until it is so; TimeoutError when it never is."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not condition():  # noqa: ASYNC110 - conditions over what fakes only note
+            await asyncio.sleep(0.005)
+
+
 @asynccontextmanager
 async def ledger_at(folder: Path) -> AsyncIterator[Ledger]:
     """A real ledger that gives up on a lock soon."""
@@ -242,6 +251,18 @@ async def ledger_at(folder: Path) -> AsyncIterator[Ledger]:
         yield ledger
     finally:
         await ledger.close()
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Another process holds the write lock of ``ledger_at``'s file."""
+    connection = sqlite3.connect(folder / "medic.db", isolation_level=None)
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    finally:
+        connection.rollback()
+        connection.close()
 
 
 @dataclass
@@ -288,7 +309,7 @@ class Ward:
 
     async def settle(self) -> None:
         """Let what was submitted come to its end."""
-        assert await self.remediator.drain(5)
+        assert await self.remediator.drain(PATIENCE_SECONDS)
 
     async def row(self) -> Operation:
         """The only operation of the ledger."""

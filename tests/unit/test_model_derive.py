@@ -12,11 +12,13 @@ from hypothesis import given, settings
 
 from exporter.model.component import Component, Reason, Status
 from exporter.model.derive import derive
+from exporter.model.facts import counted
 from exporter.model.findings import NEVER, Findings, Tally
 from exporter.model.report import Report
 from exporter.model.target import Target
 from exporter.model.variables import ITEM_KINDS, VARIABLES, ValueType, Variable
 from exporter.model.views import (
+    DriftView,
     FailedRun,
     Handler,
     IngressView,
@@ -26,11 +28,12 @@ from exporter.model.views import (
     Service,
     ServiceShape,
     ServicesView,
+    View,
 )
 from tests.unit.policy_scenes import NOW, ONE, URL, report, views
 from tests.unit.random_reports import scenes
 
-THOROUGH = settings(max_examples=120, deadline=None)
+THOROUGH = settings(max_examples=50, deadline=None)
 ZOMBIES = "invocations.zombies"
 MINUTE = timedelta(minutes=1)
 
@@ -65,9 +68,19 @@ def is_of(value: object, kind: ValueType) -> bool:
 
 def deployments_known_to_scan(seen: Report) -> bool:
     """Zombies are what no deployment is known for: they need the list read after the scan."""
-    reading = seen.readings.get(Component.INVOCATIONS)
-    view = reading.view if reading else None
+    view = view_of(seen, Component.INVOCATIONS)
     return isinstance(view, InvocationsView) and view.known_deployments is not None
+
+
+def discovered_whole(seen: Report, target: Target) -> bool:
+    """The drift of all is known only when everything that counts has answered."""
+    view = view_of(seen, Component.DRIFT)
+    return isinstance(view, DriftView) and all(d.reachable == "yes" for d in counted(view, target))
+
+
+def view_of(seen: Report, component: Component) -> View | None:
+    reading = seen.readings.get(component)
+    return reading.view if reading else None
 
 
 @THOROUGH
@@ -83,6 +96,8 @@ def test_a_variable_is_bound_exactly_when_its_components_are_known(
         bound = variable.components <= known
         if variable.name == ZOMBIES:
             bound = bound and deployments_known_to_scan(seen)
+        if variable.components == {Component.DRIFT} and variable.name.startswith("drift."):
+            bound = bound and discovered_whole(seen, target)
         assert (variable.name in found) == bound, variable.name
     assert found.keys() <= {variable.name for variable in VARIABLES}
 
@@ -163,7 +178,8 @@ def test_facts_behind_the_values_are_none_when_unknown(scene: tuple[Target, Repo
     assert (found.services is not None) == (Component.SERVICES in known)
     assert (found.invocations is not None) == (Component.INVOCATIONS in known)
     assert (found.failed_keys is not None) == (Component.INVOCATIONS in known)
-    assert (found.drift is not None) == (Component.DRIFT in known)
+    whole = Component.DRIFT in known and discovered_whole(seen, target)
+    assert (found.drift is not None) == whole
     assert (found.admin is not None) == (Component.ADMIN in known)
     for worker in found.workers:
         assert (worker.registered is not None) == (Component.DEPLOYMENTS in known)
@@ -365,31 +381,23 @@ def failed_run(**changes: Any) -> FailedRun:
     return FailedRun(**facts | changes)
 
 
-def workflow(*handlers: tuple[str, str]) -> ServicesView:
-    shape = ServiceShape("Signup", "workflow", tuple(Handler(n, t) for n, t in handlers))
-    return ServicesView((Service(shape, "dp_0", 1),))
+def test_failed_keys_are_counted_by_workflow() -> None:
+    """Each failed run is one key, whose name is the workflow's and its own."""
+    view = scan(failed_runs=(failed_run(), failed_run(key="ben"), failed_run(service="Order")))
+    found = findings(invocations=view)
+    assert found.values["workflows.failed"] == 3
+    assert found.failed_keys == {"Signup": 2, "Order": 1}
+    items = found.items["workflows.failed"] or ()
+    assert [item.key for item in items] == ["Signup/anna", "Signup/ben", "Order/anna"]
+    assert items[0].values["item.age"] == MINUTE
 
 
-def test_failed_keys_are_failed_runs_only() -> None:
-    """A shared handler that failed does not make its workflow key fail."""
-    view = scan(failed_runs=(failed_run(), failed_run(handler="status", key="ben")))
-    found = findings(invocations=view, services=workflow(("run", "Workflow"), ("status", "Shared")))
-    assert found.values["workflows.failed"] == 1
-    assert found.failed_keys == {"Signup": 1}
-    (item,) = found.items["workflows.failed"] or ()
-    assert (item.key, item.values["item.age"]) == ("Signup/anna", MINUTE)
-
-
-def test_the_run_handler_is_the_one_that_is_registered() -> None:
-    """Its name is the worker's choice; while registrations are unknown it is taken for ``run``."""
-    view = scan(failed_runs=(failed_run(handler="start"), failed_run(handler="run", key="ben")))
-    named = findings(invocations=view, services=workflow(("start", "Workflow"), ("run", "Shared")))
-    assert [i.key for i in named.items["workflows.failed"] or ()] == ["Signup/anna"]
-    unread = report(
-        views() | {Component.INVOCATIONS: view}, failed={Component.SERVICES: Reason.TIMEOUT}
-    )
-    found = derive(unread, ONE, now=NOW)
-    assert [i.key for i in found.items["workflows.failed"] or ()] == ["Signup/ben"]
+def test_a_cut_list_is_told() -> None:
+    """What is left out must not look like all there is."""
+    cut = findings(invocations=scan(failed_runs_complete=False, items_complete=False)).values
+    assert (cut["workflows.complete"], cut["invocations.complete"]) == (False, False)
+    whole = findings(invocations=scan()).values
+    assert (whole["workflows.complete"], whole["invocations.complete"]) == (True, True)
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,7 @@ def test_an_unknown_list_of_items_holds_and_an_empty_one_is_clear() -> None:
     rule = replace(rule, condition=replace(rule.condition, components=frozenset(Component)))
     fine = report(views())
     assert decision(rule, fine).result is Result.CLEAR
-    broken = report(views(), failed={Component.INVOCATIONS: Reason.TIMEOUT})
+    broken = report(views(), failed={Component.INVOCATIONS: Reason.REFUSED})
     found = decision(rule, broken)
     assert (found.subject.item, found.reason) == (None, HoldReason.COMPONENT_UNKNOWN)
     never = Report("prod", {c: r for c, r in fine.readings.items() if c != "invocations"})
@@ -83,7 +83,7 @@ def test_what_nobody_looked_at_does_not_turn_clear() -> None:
 
 def test_cel_decides_without_what_is_unknown_when_it_can() -> None:
     """``false && unknown`` is false; ``true || unknown`` is true, and held only when stale."""
-    failed = {Component.INVOCATIONS: Reason.TIMEOUT}
+    failed = {Component.INVOCATIONS: Reason.REFUSED}
     both = policy("size(services.missing) > 0 && invocations.paused > 0")
     assert decision(both, report(views(), failed=failed)).result is Result.CLEAR
     either = policy("size(services.missing) > 0 || invocations.paused > 0")

@@ -127,13 +127,13 @@ def test_pending() -> None:
     rule = policy(more="for: 2m")
     found = decision(rule, report(BROKEN))
     assert found.reason is HoldReason.PENDING
-    assert found.waiting == Waiting(NOW, {"services": (NOW, 1)})
+    assert found.waiting == Waiting(NOW, {"services": (NOW, 1)}, rule.revision)
 
 
 def test_pending_ends_after_the_time_and_two_readings() -> None:
     """Both are needed: the whole time, and a second distinct reading."""
     rule, subject = policy(more="for: 2m"), Subject("p", "prod")
-    waiting = {subject: Waiting(NOW, {"services": (NOW, 1)})}
+    waiting = {subject: Waiting(NOW, {"services": (NOW, 1)}, rule.revision)}
 
     def at(later: timedelta, read: timedelta) -> HoldReason | None:
         seen = report(BROKEN, at=NOW + read)
@@ -151,7 +151,9 @@ def test_pending_ends_after_the_time_and_two_readings() -> None:
 def test_waiting_starts_anew_after_false_unknown_and_stale() -> None:
     """Whatever is not true on fresh readings clears the waiting."""
     rule, subject = policy(more="for: 2m"), Subject("p", "prod")
-    around = world(waiting={subject: Waiting(NOW - HOUR, {"services": (NOW - MINUTE, 9)})})
+    around = world(
+        waiting={subject: Waiting(NOW - HOUR, {"services": (NOW - MINUTE, 9)}, rule.revision)}
+    )
     assert decision(rule, report(BROKEN), around).result is Result.ACT
     for seen in (
         report(views()),

@@ -63,6 +63,8 @@ class RestateServer(Managed, Restate):
         self._environment = clean_environment(
             # Its folder of data; the default, the host's name, may change under a container.
             RESTATE_NODE_NAME="lab",
+            # For its invokers' folders, which it leaves behind when it is killed.
+            TMPDIR=str(base_dir.absolute()),
             RESTATE_INGRESS__BIND_ADDRESS=f"{LOOPBACK}:{ingress}",
             RESTATE_ADMIN__BIND_ADDRESS=f"{LOOPBACK}:{admin}",
             RESTATE_BIND_ADDRESS=f"{LOOPBACK}:{node}",

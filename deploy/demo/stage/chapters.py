@@ -6,22 +6,21 @@ the daemon says of itself (its metrics, its decisions) is shown beside that, nev
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
 from dataclasses import dataclass
-from typing import Any
 
-from stage.medic import TARGET, Answer, Sample
-from stage.scene import INVOICES, ORDERS, REFUNDS, SIGNUP, Invocation, NotSeenError, Registry, Scene
+from stage import looks
+from stage.looks import listing, require, short
+from stage.scene import INVOICES, ORDERS, REFUNDS, SIGNUP, Invocation, Scene
 
-COMPONENTS = ("ingress", "admin", "deployments", "services", "invocations")
+PARTS = ("ingress", "admin", "deployments", "services", "invocations")
 REGISTER = "register-what-was-rolled"
 CLEAN_UP = "clean-up-after-rollouts"
 CARELESS = "follow-the-worker-blindly"
-# Looks at what it must not touch, a second apart: by then it would have. Twice a policy's `for`,
-# nearly, for what must not begin; a few for what is ready and held.
-_MANY_LOOKS = 7
-_MORE_LOOKS = 3
-_SHORT_ID = 9
+# How often it looks, a second apart, at what it must not touch: until it would have done it. Well
+# beyond the policy's `for: 4s` where nothing is due yet; less where only a hold stands before it.
+_MANY_ROUNDS = 7
+_SOME_ROUNDS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,21 +33,19 @@ class Healed:
 
 def curtain(scene: Scene) -> None:
     """Say what was started, and where a person would look."""
-    timeline = scene.timeline
-    restate, worker, medic = scene.restate, scene.first, scene.medic
+    timeline, restate, medic = scene.timeline, scene.restate, scene.medic
+    deployment_id = restate.register(scene.first.url)["id"]
     timeline.event(
         "you",
-        f"Start a real restate-server {restate.version()} and a worker, and register it.",
-        seen=f"admin: POST {restate.admin_url}/deployments: "
-        f"{_short(restate.register(worker.url)['id'])}",
+        f"Start a real Restate {restate.version()} and a worker; register it.",
+        seen=f"admin: POST {restate.admin_url}/deployments: {short(deployment_id)}",
     )
-    with timeline.waiting("restate-medic to start"):
-        medic.start()
-        scene.see("restate-medic be ready", medic.is_ready)
-        scene.see("its page", medic.has_page)
+    medic.start()
+    scene.see("restate-medic be ready", medic.is_ready)
+    scene.see("the page for people", medic.has_page)
     timeline.event(
         "you",
-        "Start restate-medic beside it, with the policies of deploy/demo/policies.",
+        "Start restate-medic, with deploy/demo/policies.",
         seen=f"GET {medic.url}/-/ready: 200",
     )
     timeline.say()
@@ -62,12 +59,14 @@ def all_is_well(scene: Scene) -> None:
     tell = scene.timeline.event
     reply = scene.see_call("Orders", "place", 200)
     tell("you", "Place an order, as the shop's customers do.", seen=str(reply))
-    with scene.timeline.waiting("restate-medic doctor"):
-        doctor = scene.medic.command("doctor", "--json")
-    _require(doctor.exit_code == 0, "`restate-medic doctor` exit with 0", doctor.said)
-    parts = ", ".join(COMPONENTS)
-    tell("you", "Ask how Restate is.", seen=f"`{doctor.command}`: exit 0; ok: {parts}")
-    up = _metric(scene, "up", 1)
+
+    doctor = scene.run("doctor", "--json")
+    require(doctor.exit_code == 0, f"`{doctor.command}` exit with 0", doctor.said)
+    statuses = {part: body["status"] for part, body in json.loads(doctor.out).items()}
+    require(statuses == dict.fromkeys(PARTS, "ok"), f"each of {listing(PARTS)} ok", statuses)
+    tell("you", "Ask how Restate is.", seen=f"`{doctor.command}`: exit 0; ok: {', '.join(PARTS)}")
+
+    up = looks.metric(scene, "up", 1)
     tell("restate-medic", "Sees the same, once a second.", seen=up.line)
 
 
@@ -75,86 +74,48 @@ def nobody_registers(scene: Scene) -> Healed:
     """A rolled worker is not registered again: found, repaired, verified."""
     tell = scene.timeline.event
     scene.first.roll([ORDERS, SIGNUP, INVOICES])
-    offered = scene.offered(scene.first)
-    _require("Invoices" in offered, "the worker offer Invoices", offered)
-    registered = ", ".join(scene.registry().names)
+    offered, registered = scene.offered(scene.first), scene.registry().names
+    require("Invoices" in offered, "the worker offer Invoices", offered)
     tell(
         "you",
-        "Roll the worker: it serves Invoices now. Nobody tells Restate.",
-        seen=f"admin: a dry run of the worker lists {', '.join(offered)}; "
-        f"GET /services: {registered}",
+        "Roll the worker: Invoices is new. Nobody tells Restate.",
+        seen=f"admin: a dry run of the worker lists {listing(offered)}; "
+        f"GET /services: {listing(registered)}",
     )
     reply = scene.see_call("Invoices", "create", 404)
     broken = tell("Restate", "Refuses the first customer who wants an invoice.", seen=str(reply))
 
-    _, detail = _held(scene, REGISTER, "pending")
-    added = _metric(scene, "worker_drift", 1, change="added")
+    pending = looks.held(scene, REGISTER, "pending")
+    added = looks.metric(scene, "worker_drift", 1, change="added")
     tell("restate-medic", "Sees what is missing.", seen=added.line)
-    tell(
-        "restate-medic",
-        "Waits until it is sure: the policy says `for: 2s`.",
-        seen=f"/api/v1/decisions: pending, {detail}",
-    )
+    tell("restate-medic", "Waits until it is sure: the policy says `for: 2s`.", seen=pending)
+
     reply = scene.see_call("Invoices", "create", 200)
     healed = tell("restate-medic", "Registers the worker again.", seen=str(reply))
-
-    operation = _recorded(scene, REGISTER, "force-redeploy")
-    proven = tell(
-        "restate-medic",
-        "Has read everything anew: it helped, and stays.",
-        seen=_in_ledger(operation),
-    )
+    operation = looks.verified(scene, REGISTER, "force-redeploy")
+    proven = tell("restate-medic", "Has read all of it anew: it helped, and lasts.", seen=operation)
     return Healed(healed - broken, proven - broken)
 
 
 def one_replaces_the_other(scene: Scene) -> float:
     """A rollout to another URL, done properly; returns how long the old one outlived its work."""
-    tell = scene.timeline.event
-    answer = scene.restate.call("Signup", "run", "wait", key="ann", send=True)
-    invocation_id = str(answer.raise_for_status().json()["invocationId"])
     [old] = scene.registry().ids
-    waiting = Invocation("suspended", old)
-    _invocation(scene, invocation_id, waiting)
-    tell(
-        "you",
-        "Ann signs up, and has to click the link in a mail.",
-        seen=f"introspection: Signup/ann is {waiting.status}, pinned to {_short(old)}",
-    )
+    invocation_id = _sign_up(scene, old)
     new = _roll_out(scene, old)
-    _invocation(scene, invocation_id, waiting)
+    words = looks.invocation(scene, invocation_id, Invocation("suspended", old))
     latest = scene.registry().latest()
-    _require(latest == {new}, f"every service be served by {new}", sorted(latest))
-    tell(
+    require(latest == {new}, f"every service be served by {new}", latest)
+    scene.timeline.event(
         "Restate",
-        "Sends new calls to the new one. Ann's stays where it began.",
-        seen=f"admin: GET /services: all {_short(new)}; "
-        f"introspection: Signup/ann pinned to {_short(old)}",
+        "Sends new calls to the new one; Ann's stays put.",
+        seen=f"admin: GET /services: all {short(new)}; introspection: Signup/ann is {words}",
     )
-    _leaves_draining_alone(scene, {old, new})
-
-    scene.restate.call("Signup", "confirm", "resolve", key="ann").raise_for_status()
-    done = _invocation(scene, invocation_id, Invocation("completed", old))
-    ended = tell(
-        "you",
-        "Ann clicks the link: nothing needs the old one any more.",
-        seen=f"introspection: Signup/ann is {done.status}",
-    )
-    left = scene.see(
-        f"only {new} be registered", lambda: scene.registry().ids, lambda ids: ids == [new]
-    )
-    cleaned = tell(
-        "restate-medic",
-        "Deletes the old one, once it has been drained for 3 s.",
-        seen=f"admin: GET /deployments: {_shorts(left)}",
-    )
-    tell(
-        "restate-medic",
-        "Has read everything anew: it is gone, all else is well.",
-        seen=_in_ledger(_recorded(scene, CLEAN_UP, "cleanup-stale-deployments")),
-    )
+    _lets_drain(scene, {old, new})
+    ended = _confirm(scene, invocation_id, old)
+    cleaned = _cleans_up(scene, new)
     scene.first.stop()
     reply = scene.see_call("Invoices", "create", 200)
-    tell("you", "Switch the old worker off. Nobody notices.", seen=str(reply))
+    scene.timeline.event("you", "Switch the old worker off. Nobody notices.", seen=str(reply))
     return cleaned - ended
 
 
@@ -162,24 +123,22 @@ def too_soon(scene: Scene) -> None:
     """The same failure within the cooldown is held; a person may act, and does."""
     tell = scene.timeline.event
     scene.second.roll([ORDERS, SIGNUP, INVOICES, REFUNDS])
+    before = scene.registry()
     reply = scene.see_call("Refunds", "pay", 404)
     tell("you", "Roll the worker, and again nobody tells Restate.", seen=str(reply))
-    before = scene.registry()
-    reason, detail = _held(scene, REGISTER, "cooldown")
-    held = _metric(scene, "policy_held_since_timestamp_seconds", policy=REGISTER, reason=reason)
-    tell(
-        "restate-medic",
-        "Holds, and says why: cooldown.",
-        seen=f"/api/v1/decisions: cooldown, {detail}",
-    )
-    tell("restate-medic", "Says so where an alert can see it.", seen=held.line)
-    _look_more(scene, "drift", _MORE_LOOKS)
-    _unchanged(scene, before)
-    reply = scene.see_call("Refunds", "pay", 404)
-    tell("Restate", "Nothing was done, however long we look.", seen=str(reply))
 
-    answer = _redeploy(scene, "customers wait for refunds")
-    _require(answer.exit_code == 0, f"`{answer.command}` exit with 0", answer.said)
+    cooldown = looks.held(scene, REGISTER, "cooldown")
+    tell("restate-medic", "Holds, and says why: cooldown.", seen=cooldown)
+    since = "policy_held_since_timestamp_seconds"
+    held = looks.metric(scene, since, policy=REGISTER, reason="cooldown")
+    tell("restate-medic", "Says so where an alert can see it.", seen=held.line)
+    rounds = looks.more_rounds(scene, "drift", _SOME_ROUNDS)
+    looks.unchanged(scene, before)
+    reply = scene.see_call("Refunds", "pay", 404)
+    tell("Restate", f"Was not touched, {rounds} more looks later.", seen=str(reply))
+
+    answer = scene.run("redeploy", "--yes", "--reason", "customers wait for refunds")
+    require(answer.exit_code == 0, f"`{answer.command}` exit with 0", answer.said)
     reply = scene.see_call("Refunds", "pay", 200)
     tell(
         "you",
@@ -189,37 +148,31 @@ def too_soon(scene: Scene) -> None:
 
 
 def something_is_lost(scene: Scene) -> None:
-    """A worker that no longer offers a registered service is not registered again, by nobody."""
+    """A worker that no longer offers a registered service is registered by nobody."""
     tell = scene.timeline.event
     before = scene.registry()
     scene.second.roll([SIGNUP, INVOICES, REFUNDS])
     offered = scene.offered(scene.second)
-    _require("Orders" not in offered, "the worker not offer Orders", offered)
+    require("Orders" not in offered, "the worker not offer Orders", offered)
+    words = f"admin: a dry run of the worker lists {listing(offered)}"
+    tell("you", "Roll a worker that has lost Orders.", seen=words)
+
+    refused = looks.held(scene, CARELESS, "preflight_refused", detail="drop-service")
+    tell("restate-medic", "Refuses what a careless policy wants: to drop Orders.", seen=refused)
+    answer = scene.run("redeploy", "--yes", "--reason", "surely it is fine")
+    was_refused = answer.exit_code == 1 and "drop-service" in answer.said
+    require(was_refused, f"`{answer.command}` be refused (drop-service)", answer.said)
     tell(
         "you",
-        "Roll a worker that has lost Orders. A careless policy wants to register it.",
-        seen=f"admin: a dry run of the worker lists {', '.join(offered)}",
-    )
-    _, detail = _held(scene, CARELESS, "preflight_refused")
-    tell(
-        "restate-medic",
-        "Refuses: customers would lose Orders.",
-        seen=f"/api/v1/decisions: preflight_refused, {detail}",
-    )
-    answer = _redeploy(scene, "surely it is fine")
-    refused = answer.exit_code == 1 and "drop-service" in answer.said
-    _require(refused, f"`{answer.command}` be refused (drop-service)", answer.said)
-    tell(
-        "you",
-        "Insist. People are refused too, until they name what they would break.",
+        "Insist. You are refused too, and told how to override.",
         seen=f"`{answer.command}`: exit 1: {answer.said}",
     )
-    _look_more(scene, "drift", _MORE_LOOKS)
-    _unchanged(scene, before)
+    rounds = looks.more_rounds(scene, "drift", _SOME_ROUNDS)
+    looks.unchanged(scene, before)
     tell(
         "Restate",
-        "Nothing was changed.",
-        seen="admin: GET /deployments and GET /services are what they were, word for word",
+        f"Was not changed, {rounds} more looks later.",
+        seen="admin: GET /deployments and GET /services: word for word what they were",
     )
     scene.second.roll([ORDERS, SIGNUP, INVOICES, REFUNDS])
     reply = scene.see_call("Orders", "place", 200)
@@ -234,132 +187,90 @@ def what_the_ledger_says(scene: Scene) -> None:
         ("cleanup-stale-deployments", "policy", "verified"),
         ("force-redeploy", "policy", "verified"),
     ]
-    with scene.timeline.waiting("restate-medic audit list"):
+    terminal = scene.timeline.columns if scene.timeline.is_terminal else None
+    with scene.timeline.doing("running restate-medic audit list"):
         operations = scene.medic.operations()
-        listed = [(o["remedy"], o["source"], o["outcome"]) for o in operations]
-        _require(listed == expected, f"the ledger list {expected}", listed)
-        terminal = scene.timeline.columns if scene.timeline.is_terminal else None
         table = scene.medic.command("audit", "list", columns=terminal)
+    listed = [(o["remedy"], o["source"], o["outcome"]) for o in operations]
+    require(listed == expected, f"the ledger list {expected}", listed)
     scene.timeline.event(
         "you",
-        "Ask what was done, by whom, and how it ended. Holds are not operations.",
+        "Ask what was done, by whom, and how it ended.",
         seen=f"`{table.command} --json`: {len(operations)} operations, as told here",
     )
     scene.timeline.output(table.out)
 
 
+def _sign_up(scene: Scene, old: str) -> str:
+    """Begin what does not end by itself; returns the invocation's id."""
+    answer = scene.restate.call("Signup", "run", "wait", key="ann", send=True)
+    invocation_id = str(answer.raise_for_status().json()["invocationId"])
+    words = looks.invocation(scene, invocation_id, Invocation("suspended", old))
+    scene.timeline.event(
+        "you",
+        "Ann signs up, and has to click the link in a mail.",
+        seen=f"introspection: Signup/ann is {words}",
+    )
+    return invocation_id
+
+
 def _roll_out(scene: Scene, old: str) -> str:
     """Bring the worker up at its new URL, register it and tell the daemon; returns the new id."""
     tell = scene.timeline.event
-    with scene.timeline.waiting("the new worker to start"):
+    with scene.timeline.doing("starting the new worker"):
         scene.second.start()
     new = str(scene.restate.register(scene.second.url)["id"])
     ids = scene.registry().ids
-    _require(set(ids) == {old, new}, f"{old} and {new} be registered", ids)
+    require(set(ids) == {old, new}, f"{old} and {new} be registered", ids)
     tell(
         "you",
-        "Roll out to a new URL, properly: start it there, register it.",
-        seen=f"admin: POST /deployments: {_short(new)}; GET /deployments: {_shorts(ids)}",
+        "Roll out to a new URL, properly: start it, register it.",
+        seen=f"admin: POST /deployments: {short(new)}; GET /deployments: {short(*ids)}",
     )
     scene.medic.configure(scene.second.url)
     answer = scene.medic.reload()
-    _require(answer.is_success, "the daemon take the new configuration", answer.text.strip())
-    tell(
-        "you",
-        "Move `service_url` in restate-medic.yaml to the new URL.",
-        seen=f"POST /-/reload: {answer.status_code} {answer.text.strip()}",
-    )
+    words = f"POST /-/reload: {answer.status_code} {answer.text.strip()}"
+    require(answer.is_success, "the daemon take the new configuration", words)
+    tell("you", "Move `service_url` in restate-medic.yaml to the new URL.", seen=words)
     return new
 
 
-def _leaves_draining_alone(scene: Scene, ids: set[str]) -> None:
+def _lets_drain(scene: Scene, ids: set[str]) -> None:
     tell = scene.timeline.event
-    draining = _metric(scene, "deployments", 1, state="draining", owner="ours")
+    draining = looks.metric(scene, "deployments", 1, state="draining", owner="ours")
     tell("restate-medic", "Sees the old one draining.", seen=draining.line)
-    looks = _look_more(scene, "deployments", _MANY_LOOKS)
-    listed = set(scene.registry().ids)
-    _require(listed == ids, f"{sorted(ids)} be registered still", sorted(listed))
+    rounds = looks.more_rounds(scene, "deployments", _MANY_ROUNDS)
+    listed = scene.registry().ids
+    require(set(listed) == ids, f"{listing(ids)} be registered still", listed)
     tell(
         "restate-medic",
-        f"Lets it drain: {looks} more looks, and it is still there.",
-        seen=f"admin: GET /deployments: {_shorts(sorted(listed))}",
+        f"Lets it drain: {rounds} more looks, and it is still there.",
+        seen=f"admin: GET /deployments: {short(*listed)}",
     )
 
 
-def _look_more(scene: Scene, component: str, times: int) -> int:
-    """Wait until the daemon has read a component some more times; returns how often."""
-    before = scene.medic.probes(component)
-    now = scene.see(
-        f"restate-medic look at {component} {times} more times",
-        lambda: scene.medic.probes(component),
-        lambda count: count >= before + times,
-    )
-    return now - before
-
-
-def _unchanged(scene: Scene, before: Registry) -> None:
-    now = scene.registry()
-    _require(now == before, f"no change of {before}", now)
-
-
-def _held(scene: Scene, policy: str, reason: str) -> tuple[str, str]:
-    held = scene.see(
-        f"policy {policy} be held by {reason}",
-        lambda: scene.medic.hold(policy),
-        lambda hold: hold is not None and hold[0] == reason,
-    )
-    return held or (reason, "")
-
-
-def _metric(scene: Scene, name: str, value: float | None = None, **labels: str) -> Sample:
-    wanted = "" if value is None else f" at {value:g}"
-    sample = scene.see(
-        f"metric restate_medic_{name} of {labels or TARGET}{wanted}",
-        lambda: scene.medic.sample(name, **labels),
-        lambda sample: sample is not None and value in {None, sample.value},
-    )
-    return sample or Sample("", 0)
-
-
-def _invocation(scene: Scene, invocation_id: str, wanted: Invocation) -> Invocation:
-    scene.see(
-        f"Signup/ann {wanted.status} and pinned to {wanted.deployment_id}",
-        lambda: scene.invocation(invocation_id),
-        lambda seen: seen == wanted,
-    )
-    return wanted
-
-
-def _recorded(scene: Scene, policy: str, remedy: str) -> dict[str, Any]:
-    """The policy's only operation once the ledger says that it is verified."""
-    found = scene.see(
-        f"one {remedy} by {policy} in the ledger, verified",
-        lambda: [o for o in scene.medic.operations() if o["policy"] == policy],
-        lambda rows: [(o["remedy"], o["outcome"]) for o in rows] == [(remedy, "verified")],
-    )
-    return found[0]
-
-
-def _in_ledger(operation: dict[str, Any]) -> str:
-    return (
-        f"`restate-medic audit list --json`: {operation['remedy']} by {operation['actor']}, "
-        f"{operation['outcome']}"
+def _confirm(scene: Scene, invocation_id: str, old: str) -> float:
+    """Let Ann's invocation end; returns the seconds it ended at."""
+    scene.restate.call("Signup", "confirm", "resolve", key="ann").raise_for_status()
+    words = looks.invocation(scene, invocation_id, Invocation("completed", old))
+    return scene.timeline.event(
+        "you",
+        "Ann clicks the link: nothing needs the old one any more.",
+        seen=f"introspection: Signup/ann is {words}",
     )
 
 
-def _redeploy(scene: Scene, reason: str) -> Answer:
-    with scene.timeline.waiting("restate-medic redeploy"):
-        return scene.medic.command("redeploy", "--yes", "--reason", reason)
-
-
-def _short(deployment_id: str) -> str:
-    return f"{deployment_id[:_SHORT_ID]}…"
-
-
-def _shorts(ids: Iterable[str]) -> str:
-    return ", ".join(map(_short, ids))
-
-
-def _require(condition: object, expected: str, seen: object) -> None:
-    if not condition:
-        raise NotSeenError(expected, seen)
+def _cleans_up(scene: Scene, new: str) -> float:
+    """Wait until only the new deployment is left; returns the seconds it was left at."""
+    tell = scene.timeline.event
+    left = scene.see(
+        f"only {new} be registered", lambda: scene.registry().ids, lambda ids: ids == [new]
+    )
+    cleaned = tell(
+        "restate-medic",
+        "Deletes the old one, once it has been drained for 3 s.",
+        seen=f"admin: GET /deployments: {short(*left)}",
+    )
+    operation = looks.verified(scene, CLEAN_UP, "cleanup-stale-deployments")
+    tell("restate-medic", "Has read all of it anew: gone, and all else well.", seen=operation)
+    return cleaned

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import httpx
 
 from lab import Restate, RestateServer, ServiceSpec, Worker, wait_until
-from stage.medic import Medic
+from stage.medic import Answer, Medic
 from stage.timeline import Timeline
 
 T = TypeVar("T")
@@ -32,9 +32,9 @@ class NotSeenError(Exception):
     """What should have been seen from outside was not."""
 
     def __init__(self, expected: str, seen: object) -> None:
-        super().__init__(f"expected to see {expected}, but saw {seen}")
         self.expected = expected
-        self.seen = seen
+        self.seen = "nothing" if seen is None else seen
+        super().__init__(f"expected to see {expected}, but saw {self.seen}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +127,7 @@ class Scene:
             last[0] = seen
             return [seen] if good(seen) else []
 
-        with self.timeline.waiting(expected):
+        with self.timeline.doing(f"waiting to see {expected}"):
             try:
                 found = wait_until(
                     look_again,
@@ -138,6 +138,11 @@ class Scene:
             except TimeoutError as error:
                 raise NotSeenError(expected, last[0]) from error
         return found[0]
+
+    def run(self, *arguments: str) -> Answer:
+        """Run a command of restate-medic, as a person would type it."""
+        with self.timeline.doing(f"running restate-medic {arguments[0]}"):
+            return self.medic.command(*arguments)
 
     def call(self, service: str, handler: str) -> Reply:
         """Call a service through the ingress, as a customer of the shop does."""
@@ -178,13 +183,13 @@ def open_scene(timeline: Timeline, folder: Path) -> Iterator[Scene]:
     The second worker and the daemon are started by the story, and stopped here.
     """
     with ExitStack() as stack:
-        with timeline.waiting("restate-server to start"):
+        with timeline.doing("starting restate-server"):
             restate = stack.enter_context(RestateServer("1.7", base_dir=folder / "restate"))
         first = Worker([ORDERS, SIGNUP], log=folder / "first-worker.log")
         stack.callback(first.close)
         second = Worker([ORDERS, SIGNUP, INVOICES], log=folder / "second-worker.log")
         stack.callback(second.close)
-        with timeline.waiting("the worker to start"):
+        with timeline.doing("starting the worker"):
             first.start()
         medic = Medic(folder, restate=restate, service_url=first.url)
         stack.callback(medic.stop)

@@ -24,14 +24,15 @@ Who = Literal["you", "Restate", "restate-medic"]
 _COLOURS: dict[Who, str] = {"you": "cyan", "Restate": "magenta", "restate-medic": "green"}
 _TIME, _WHO, _GAP = 7, max(map(len, _COLOURS)), 2
 _INDENT = _TIME + _GAP
+_WHAT = 56
 _WIDE = 130
 _WIDEST = 190
 _THEME = Theme(
     {
-        "word.good": "bold green",
-        "word.bad": "bold red",
-        "word.held": "bold yellow",
-        "word.command": "bold",
+        "word.good": "not dim bold green",
+        "word.bad": "not dim bold red",
+        "word.held": "not dim bold yellow",
+        "word.command": "not dim",
     }
 )
 
@@ -42,7 +43,7 @@ class _Words(RegexHighlighter):
     base_style = "word."
     highlights = (
         r"(?P<good>\b(200|201|202|verified|reloaded|ok)\b)",
-        r"(?P<bad>\b(404|500|exit 1)\b)",
+        r"(?P<bad>\b(404|500|exit 1|was not seen)\b)",
         r"(?P<held>\b(pending|cooldown|refused|preflight_refused|drop-service)\b)",
         r"(?P<command>`[^`]+`)",
     )
@@ -108,7 +109,13 @@ class Timeline:
 
     def output(self, text: str) -> None:
         """Show what a command printed, as it printed it, colours included."""
-        self._console.print(Padding(Text.from_ansi(text.rstrip()), (1, 0)), soft_wrap=True)
+        self.say()
+        for line in text.splitlines():
+            if self.is_terminal:
+                self._console.print(Text.from_ansi(line), soft_wrap=True)
+            else:
+                self._line(line.rstrip())
+        self.say()
 
     def row(self, name: str, text: str) -> None:
         """Print one row of the summary."""
@@ -122,12 +129,12 @@ class Timeline:
         self._console.print(grid, width=self.columns)
 
     @contextmanager
-    def waiting(self, what: str) -> Iterator[None]:
-        """Show on a terminal what is being waited for."""
+    def doing(self, what: str) -> Iterator[None]:
+        """Show on a terminal what takes a while."""
         if not self.is_terminal:
             yield
             return
-        with self._console.status(Text(f"waiting: {what}", "dim", no_wrap=True, overflow="crop")):
+        with self._console.status(Text(what, "dim", no_wrap=True, overflow="crop")):
             yield
 
     def _below(self, when: str, who: Who, what: str, seen: str) -> None:
@@ -141,8 +148,8 @@ class Timeline:
     def _beside(self, when: str, who: Who, what: str, seen: str) -> None:
         grid = self._grid()
         grid.expand = True
-        grid.add_column(ratio=4)
-        grid.add_column(ratio=5)
+        grid.add_column(width=_WHAT)
+        grid.add_column(ratio=1)
         grid.add_row(when, self._name(who), self._words(what), self._evidence(seen))
         self._console.print(grid, width=self.columns)
 

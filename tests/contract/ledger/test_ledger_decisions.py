@@ -73,6 +73,7 @@ def test_a_restart_repeats_nothing(store: Store, engine: Engine) -> None:
         again.note_changes([hold(HoldReason.PENDING), act(item="a"), clear("other")], at(2)) == ()
     )
     assert again.note_changes([hold(HoldReason.COOLDOWN)], at(3)) == (hold(HoldReason.COOLDOWN),)
+    assert Store(engine).note_changes([clear()], at(4)) == (clear(),)
 
 
 def test_another_process_that_takes_a_target_over_knows_the_record(
@@ -81,9 +82,10 @@ def test_another_process_that_takes_a_target_over_knows_the_record(
     """What one process recorded the next does not repeat, even when both run all the while."""
     heir = Store(engine)
     heir.note_changes([act()], at(0))
-    store.note_changes([hold(HoldReason.COOLDOWN)], at(1))
-    assert heir.note_changes([hold(HoldReason.COOLDOWN)], at(2)) == ()
-    assert heir.note_changes([act()], at(3)) == (act(),)
+    store.note_changes([hold(HoldReason.PENDING)], at(1))
+    assert heir.note_changes([act()], at(2)) == (act(),)
+    store.note_changes([hold(HoldReason.COOLDOWN)], at(3))
+    assert heir.note_changes([hold(HoldReason.COOLDOWN)], at(4)) == ()
 
 
 def test_the_latest_of_each_subject_and_the_history(store: Store) -> None:

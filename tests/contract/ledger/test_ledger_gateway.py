@@ -48,6 +48,14 @@ def failures() -> Failures:
 
 @pytest_asyncio.fixture
 async def ledger(url: str, failures: Failures) -> AsyncIterator[Ledger]:
+    ledger = await Ledger.open(url, on_failure=failures)
+    yield ledger
+    await ledger.close()
+
+
+@pytest_asyncio.fixture
+async def impatient(url: str, failures: Failures) -> AsyncIterator[Ledger]:
+    """A ledger that gives a lock up soon."""
     ledger = await Ledger.open(url, on_failure=failures, lock_wait=SOON)
     yield ledger
     await ledger.close()
@@ -153,9 +161,10 @@ async def test_a_cancelled_caller_does_not_stop_a_call(ledger: Ledger, url: str)
 
 
 async def test_a_locked_ledger_is_unavailable_until_it_is_free(
-    ledger: Ledger, failures: Failures, holding: Callable[[str], subprocess.Popen[str]]
+    impatient: Ledger, failures: Failures, holding: Callable[[str], subprocess.Popen[str]]
 ) -> None:
     """Another writer that does not let go: a clear sentence, a count, nothing lost, then on."""
+    ledger = impatient
     first = await reserve(ledger)
     process = holding("lock")
     with pytest.raises(LedgerUnavailableError, match="another process holds its lock"):
@@ -206,6 +215,15 @@ async def test_a_url_that_is_no_ledgers(wrong: str) -> None:
 
 class TestSqlite:
     """What happens to files."""
+
+    def test_what_is_committed_survives_a_power_failure(self, tmp_path: Path) -> None:
+        """Every connection waits for the disk, lets others read meanwhile, and checks its keys."""
+        engine = connect(ledger_url(f"sqlite:///{tmp_path}/medic.db"))
+        with engine.connect() as connection:
+            wanted = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
+            for pragma, value in wanted.items():
+                assert connection.exec_driver_sql(f"PRAGMA {pragma}").scalar_one() == value
+        engine.dispose()
 
     async def test_an_exclusively_locked_file(self, tmp_path: Path) -> None:
         """A new file that another process holds exclusively is unavailable, not an endless wait."""
@@ -325,10 +343,12 @@ class TestPostgresql:
 
     async def test_a_database_that_is_not_there(self, tmp_path: Path) -> None:
         """No server: a sentence without the password, and not more than a few seconds."""
-        url = f"postgresql://medic:hunter2secret@/x?host={tmp_path}"
-        with pytest.raises(LedgerUnavailableError, match="check that it runs") as caught:
-            await Ledger.open(url)
-        assert "hunter2secret" not in str(caught.value)
+        for user, options in (("medic:hunter2secret", ""), ("medic", "&password=hunter2secret")):
+            url = f"postgresql://{user}@/x?host={tmp_path}{options}"
+            with pytest.raises(LedgerUnavailableError, match="check that it runs") as caught:
+                await Ledger.open(url)
+            assert "hunter2secret" not in str(caught.value)
+            assert str(tmp_path) in str(caught.value)
 
     async def test_a_missing_database(self, postgresql: str) -> None:
         """A database that does not exist is told from a server that does not answer."""

@@ -123,8 +123,11 @@ class Model:
         """The word of the limit that refuses, ``in_flight``, or None."""
         if not ask.rehearse:
             self.sweep(now, ask.target)
-            if self.holder(ask.target):
+            holder = self.holder(ask.target)
+            if holder and holder.lease > now:
                 return "in_flight"
+            if holder:
+                holder.phase = "closed"
         if ask.policy is None:
             return None
         last = self.last(ask)
@@ -256,12 +259,12 @@ class Run:
             items=ask.items,
             mode=request.mode,
         )
-        last = self.model.last(ask)
-        assert usage.last == (None if last is None else at(last))
         assert request.budget is not None
-        found = exhausted(request.budget, usage, now=at(self.now), items=ask.items)
-        # The silent owner's row is closed by the reserving transaction, so it is not here yet.
+        # A silent owner's row is closed by the transaction that reserves, so not yet.
         if self.standing.open_on(ask.target) is None:
+            last = self.model.last(ask)
+            assert usage.last == (None if last is None else at(last))
+            found = exhausted(request.budget, usage, now=at(self.now), items=ask.items)
             assert (found and str(found.reason)) == expected
         self.compare_remaining(request.budget, usage, ask)
 
@@ -279,7 +282,7 @@ class Run:
             self.store.sweep(now)
             return
         if what == "take over":
-            taken = self.store.take_over(owner="one", lease=lease, now=now)
+            taken = self.store.take_over(owner="one", lease=lease, now=now, targets="ab")
             expected = [
                 r
                 for r in self.model.rows

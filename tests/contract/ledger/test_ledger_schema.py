@@ -10,7 +10,7 @@ from threading import Barrier
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Engine, inspect, text
+from sqlalchemy import URL, Engine, inspect, text
 
 from exporter.ledger.engine import connect, ledger_url, make_folder
 from exporter.ledger.schema import prepare
@@ -62,13 +62,12 @@ def test_migrations_make_the_same_constraints(engine: Engine, empty: Engine) -> 
     assert described(empty) == migrated
 
 
-def test_racing_first_starts_create_the_tables_once(empty: Engine) -> None:
-    """However many start on an empty database at the same moment, each finds a ledger."""
-    starters = 8
+def start_together(url: URL, starters: int) -> list[int]:
+    """Each starter is an engine of its own, as another process would have."""
     barrier = Barrier(starters)
 
     def start() -> int:
-        engine = connect(empty.url)
+        engine = connect(url)
         barrier.wait()
         prepare(engine)
         seq = Store(engine).head().seq
@@ -76,7 +75,19 @@ def test_racing_first_starts_create_the_tables_once(empty: Engine) -> None:
         return seq
 
     with ThreadPoolExecutor(starters) as threads:
-        assert [f.result() for f in [threads.submit(start) for _ in range(starters)]] == [0] * 8
+        return [f.result() for f in [threads.submit(start) for _ in range(starters)]]
+
+
+def test_racing_first_starts_create_the_tables_once(empty: Engine) -> None:
+    """However many start on an empty database at the same moment, each finds a ledger."""
+    assert start_together(empty.url, 8) == [0] * 8
+
+
+def test_racing_first_starts_on_a_new_file_all_succeed(tmp_path: Path) -> None:
+    """SQLite itself does not wait while a new file is turned to WAL; one in forty would fail."""
+    for number in range(20):
+        url = ledger_url(f"sqlite:///{tmp_path}/{number}.db")
+        assert start_together(url, 6) == [0] * 6
 
 
 def test_a_newer_ledger_is_refused(engine: Engine, store: Store) -> None:

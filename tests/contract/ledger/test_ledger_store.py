@@ -128,31 +128,60 @@ def test_an_interruption_is_kept_when_the_limit_refuses(store: Store) -> None:
     """Closing a silent owner's operation is not taken back when its successor is refused."""
     budget = Budget(timedelta(0), (Window("target", 1, HOUR),))
     first = reserve(store, by_policy(budget=budget))
+    elsewhere = reserve(store, by_policy("staging"))
     assert refused(store, by_policy(budget=budget), 61) == HoldReason.LIMIT_TARGET
     closed = store.operation(first.id)
     assert closed is not None
     assert closed.outcome is Outcome.INTERRUPTED
+    assert store.operation(elsewhere.id) == elsewhere, "a sweep's work, not a reserve's"
+
+
+def act(store: Store, request: Request, phase: Phase) -> Operation:
+    """An operation whose writes are done, at second one."""
+    operation = reserve(store, request)
+    result = ActResult(partial=True)
+    acted = store.mark_acted(operation.id, result, owner="one", lease=LEASE, now=at(1))
+    if phase is Phase.ACTED:
+        return acted
+    return store.advance(operation.id, phase, owner="one", lease=LEASE, now=at(1))
 
 
 @pytest.mark.parametrize("phase", [Phase.ACTED, Phase.VERIFYING])
-def test_a_silent_verification_still_locks_until_taken_over(store: Store, phase: Phase) -> None:
-    """What only has to be verified is never interrupted: another owner goes on with it."""
-    operation = reserve(store, by_policy())
-    store.mark_acted(operation.id, ActResult(partial=True), owner="one", lease=LEASE, now=at(1))
-    if phase is Phase.VERIFYING:
-        store.advance(operation.id, phase, owner="one", lease=LEASE, now=at(1))
-    with pytest.raises(InFlightError):
-        reserve(store, by_policy(), 3600, owner="two")
+def test_a_silent_verification_is_taken_over(store: Store, phase: Phase) -> None:
+    """What only has to be verified is not swept: another owner goes on with it."""
+    operation = act(store, by_policy(), phase)
     assert store.sweep(at(3600)) == ()
-    assert store.take_over(owner="two", lease=LEASE, now=at(60)) == ()
 
-    (taken,) = store.take_over(owner="two", lease=LEASE, now=at(3600))
+    def take_over(owner: str, seconds: float, *targets: str) -> tuple[Operation, ...]:
+        return store.take_over(owner=owner, lease=LEASE, now=at(seconds), targets=targets)
+
+    assert take_over("two", 60, "prod") == ()
+    assert take_over("two", 3600, "staging") == take_over("two", 3600) == ()
+    (taken,) = take_over("two", 3600, "staging", "prod")
     assert (taken.id, taken.owner, taken.partial) == (operation.id, "two", True)
     assert taken.lease_until == at(3600) + LEASE
-    assert store.take_over(owner="three", lease=LEASE, now=at(3601)) == ()
+    assert take_over("three", 3601, "prod") == ()
     with pytest.raises(LeaseLostError):
         finish(store, operation, 3602, owner="one")
     assert finish(store, operation, 3602, Outcome.PARTIAL, owner="two").outcome is Outcome.PARTIAL
+
+
+@pytest.mark.parametrize("phase", [Phase.ACTED, Phase.VERIFYING])
+def test_a_silent_verification_makes_way(store: Store, phase: Phase) -> None:
+    """Without a daemon nobody takes it over, so whoever comes next closes it as unverified."""
+    operation = act(store, by_policy(), phase)
+    with pytest.raises(InFlightError):
+        reserve(store, by_person(), 60, owner="two")
+    reserve(store, by_person(), 61, owner="two")
+    closed = store.operation(operation.id)
+    assert closed is not None
+    assert closed.outcome is Outcome.UNVERIFIED
+    assert closed.error is not None
+    assert "silent" in closed.error
+    assert store.entries(operation.id)[-1].data["silent_since"] == at(61).isoformat()
+    with pytest.raises(LeaseLostError, match="closed as unverified"):
+        finish(store, operation, 62)
+    assert store.entries(operation.id)[-1].kind == "late"
 
 
 def test_sweep_closes_only_what_is_silent(store: Store) -> None:
@@ -211,7 +240,7 @@ def test_an_owner_that_was_interrupted_is_still_heard(store: Store) -> None:
 
 
 def test_finishing_twice_is_harmless(store: Store) -> None:
-    """Whoever is not sure that it finished may say so again; another outcome is refused."""
+    """Whoever is not sure that it finished may say so again; the first outcome stays."""
     operation = reserve(store, by_policy())
     closed = finish(store, operation, 1)
     before = store.head()
@@ -219,6 +248,7 @@ def test_finishing_twice_is_harmless(store: Store) -> None:
     assert store.head() == before
     with pytest.raises(LeaseLostError):
         finish(store, operation, 3, Outcome.FAILED)
+    assert store.operation(operation.id) == closed
 
 
 def test_a_phase_never_goes_back(store: Store) -> None:
@@ -307,6 +337,17 @@ def test_every_scope_counts_what_it_says(store: Store) -> None:
         assert refused(store, replace(held, budget=limited(scope)), 2) == f"limit_{scope}"
         if free is not None:
             run(store, replace(free, budget=limited(scope)), 2)
+
+
+def test_items_count_even_when_the_plan_names_none(store: Store) -> None:
+    """A remedy whose plan forgets the items it was decided for does not escape their limit."""
+    request = by_policy(items=("a",), budget=Budget(timedelta(0), (Window("item", 1, None),)))
+    plan = replace(plan_for(request), items=())
+    operation = store.reserve(request, plan, owner="one", lease=LEASE, now=at(0))
+    assert operation.items == ("a",)
+    finish(store, operation, 1)
+    with pytest.raises(LimitReachedError):
+        store.reserve(request, plan, owner="one", lease=LEASE, now=at(2))
 
 
 def test_rehearsals_have_a_budget_of_their_own(store: Store) -> None:

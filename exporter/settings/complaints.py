@@ -1,0 +1,125 @@
+"""From validation errors to sentences: where a value was written, what is wrong, what to write."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, get_origin
+
+from pydantic import BaseModel
+from pydantic_core import ErrorDetails
+
+from exporter.model.redact import redact_text
+from exporter.policy.complaints import where
+from exporter.policy.document import Document, Mark
+from exporter.policy.words import did_you_mean
+from exporter.settings.schema import (
+    ENV_PREFIX,
+    LimitSettings,
+    ProtectSettings,
+    Settings,
+    StorageSettings,
+    TargetSettings,
+    WorkerSettings,
+)
+from exporter.settings.secrets import SecretRef
+
+_SECTIONS: Mapping[str, type[BaseModel]] = {
+    "": Settings,
+    "targets": TargetSettings,
+    "workers": WorkerSettings,
+    "protect": ProtectSettings,
+    "storage": StorageSettings,
+    "limits": LimitSettings,
+    "ingress_token": SecretRef,
+    "admin_token": SecretRef,
+}
+"""What keys there are, by the key around them."""
+_MENDS: Mapping[str, str] = {
+    "missing": "is missing; write it",
+    "string_type": "is not text; write it in quotes",
+    "tuple_type": "is not a list; write [one, another]",
+    "int_type": "is not a whole number; write 3, say",
+    "int_parsing": "is not a whole number; write 3, say",
+    "int_from_float": "is not a whole number; write 3, say",
+    "model_type": "is not a mapping; write key: value",
+    "model_attributes_type": "is not a mapping; write key: value",
+    "dict_type": "is not a mapping; write key: value",
+    "string_too_short": "is empty; write it",
+}
+
+_Path = tuple[int | str, ...]
+
+
+def line(file: Path, mark: Mark, message: str) -> str:
+    """One problem with its place, without secrets."""
+    return redact_text(f"{file}:{mark.line}:{mark.column}: {message}")
+
+
+def spell(
+    error: ErrorDetails, file: Path | None, document: Document, flags: Mapping[str, Any]
+) -> str:
+    """Say one validation error, at the place of the value that counts: flag, variable or file."""
+    path = tuple(error["loc"])
+    message = f"{where(path)}: {_message(error, path)}" if path else _message(error, path)
+    if path and path[0] in flags:
+        return redact_text(f"command line: {message}")
+    if variable := _variable(path):
+        return redact_text(f"{variable}: {message}")
+    if file is None:
+        return redact_text(f"configuration: {message}")
+    # What is left empty stands nowhere; its key does.
+    at_key = error["type"] == "extra_forbidden" or error["input"] is None
+    return line(file, document.key_mark(path) if at_key else document.mark(path), message)
+
+
+def undecodable() -> list[str]:
+    """Variables that should hold a list or a mapping, and hold no JSON."""
+    problems = []
+    for name, field in Settings.model_fields.items():
+        variable = f"{ENV_PREFIX}{name.upper()}"
+        kind = field.annotation
+        mapping = isinstance(kind, type) and issubclass(kind, BaseModel)
+        if variable in os.environ and (mapping or get_origin(kind) is tuple):
+            try:
+                json.loads(os.environ[variable])
+            except ValueError:
+                example = '{"key": "value"}' if mapping else '["one", "another"]'
+                problems.append(f"{variable}: is not JSON; write {example}")
+    return problems
+
+
+def _variable(path: _Path) -> str | None:
+    """The environment variable that gave the value, or what is around it."""
+    names = [str(part) for part in path if isinstance(part, str)]
+    for length in range(len(names), 0, -1):
+        variable = ENV_PREFIX + "__".join(names[:length]).upper()
+        if variable in os.environ:
+            return variable
+    return None
+
+
+def _message(error: ErrorDetails, path: _Path) -> str:
+    context = error.get("ctx", {})
+    match error["type"]:
+        case "value_error":
+            return str(context["error"])
+        case "extra_forbidden":
+            mend = did_you_mean(str(path[-1]), _keys_around(path)) or "; remove it"
+            return f"is not a key of the configuration{mend}"
+        case "enum" | "literal_error":
+            return f"{error['input']!r} is not possible; write {context['expected']}"
+        case "greater_than_equal":
+            return f"{error['input']!r} is too small; write {context['ge']} or more"
+        case kind if kind in _MENDS:
+            return _MENDS[kind]
+        case _:
+            return f"{error['msg'][:1].lower()}{error['msg'][1:]}"
+
+
+def _keys_around(path: _Path) -> list[str]:
+    around = next((part for part in reversed(path[:-1]) if isinstance(part, str)), "")
+    section = _SECTIONS.get(around)
+    return sorted(section.model_fields) if section else []

@@ -1,0 +1,631 @@
+"""The configuration: where each value comes from, and every problem with its place and mend."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from textwrap import dedent, indent
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from exporter.model.component import Component
+from exporter.model.decision import Mode
+from exporter.model.errors import ConfigurationError
+from exporter.model.operation import Window
+from exporter.model.target import Worker
+from exporter.settings.load import Configuration, load
+from exporter.settings.schema import Settings, TargetSettings
+from exporter.settings.secrets import SecretRef, TokenSource
+
+TARGET = """\
+targets:
+  - name: prod
+    ingress_url: http://h:8080
+    admin_url: http://h:9070
+"""
+SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
+JWT = "eyJhbGciOiJSUzI1NiJ9.e30.c2lnbmF0dXJl"
+Write = Callable[..., Path]
+
+
+@pytest.fixture(autouse=True)
+def no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the machine has set."""
+    for name in [name for name in os.environ if name.startswith("RESTATE_MEDIC_")]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """Writes the configuration file: a target, unless the text has its own, and more keys."""
+
+    def to_file(more: str = "", *, target: str = TARGET) -> Path:
+        file = tmp_path / "medic.yaml"
+        file.write_text(target + more, encoding="utf-8")
+        return file
+
+    return to_file
+
+
+def problems(file: Path | None, **flags: Any) -> list[str]:
+    """What is wrong, with the file's folder left out."""
+    with pytest.raises(ConfigurationError) as raised:
+        load(file, flags=flags)
+    folder = f"{file.parent}/" if file else "\0"
+    return [line.replace(folder, "") for line in raised.value.problems]
+
+
+# Where values come from
+
+
+def test_without_a_file_one_restate_here_is_observed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A person who just starts it sees something, and nothing is ever written."""
+    monkeypatch.chdir(tmp_path)
+    found = load(None)
+    assert [t.name for t in found.targets] == ["local"]
+    assert found.settings.targets[0].ingress_url == "http://localhost:8080"
+    assert found.settings.targets[0].admin_url == "http://localhost:9070"
+    assert found.settings.max_mode is Mode.OBSERVE
+    assert found.storage_url == f"sqlite:///{tmp_path}/data/medic.db"
+    assert found.policy_patterns == ()
+
+
+def test_what_is_left_out_has_the_documented_default(write: Write, tmp_path: Path) -> None:
+    """With a file the policies decide for themselves how far they go."""
+    found = load(write())
+    values = found.settings
+    assert values.max_mode is Mode.ENFORCE
+    assert values.web_listen_address == "127.0.0.1:9970"
+    assert found.storage_url == f"sqlite:///{tmp_path}/data/medic.db"
+    (target,) = found.targets
+    assert target.intervals == {
+        Component.INGRESS: 15 * SECOND,
+        Component.ADMIN: 15 * SECOND,
+        Component.DEPLOYMENTS: 15 * SECOND,
+        Component.SERVICES: 15 * SECOND,
+        Component.INVOCATIONS: MINUTE,
+        Component.DRIFT: 5 * MINUTE,
+    }
+
+
+def test_flags_win_over_variables_over_the_file_over_defaults(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In this order, each key for itself."""
+    file = write("interval: 20s\nmax_mode: off\nlog_level: debug\n")
+
+    def found(**flags: str) -> tuple[object, ...]:
+        values = load(file, flags=flags).settings
+        return values.interval, values.max_mode, values.log_level, values.invocations_interval
+
+    assert found() == (20 * SECOND, Mode.OFF, "debug", MINUTE)
+    monkeypatch.setenv("RESTATE_MEDIC_MAX_MODE", "observe")
+    monkeypatch.setenv("RESTATE_MEDIC_INTERVAL", "30s")
+    assert found() == (30 * SECOND, Mode.OBSERVE, "debug", MINUTE)
+    assert found(max_mode="enforce") == (30 * SECOND, Mode.ENFORCE, "debug", MINUTE)
+
+
+def test_variables_reach_into_sections_and_may_hold_json(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two underscores lead into a section; a list or a mapping is JSON."""
+    monkeypatch.setenv("RESTATE_MEDIC_STORAGE__URL", "postgresql://db/medic")
+    monkeypatch.setenv("RESTATE_MEDIC_POLICIES", '["more/*.yaml"]')
+    target = {"name": "other", "ingress_url": "http://o:8080", "admin_url": "http://o:9070"}
+    monkeypatch.setenv("RESTATE_MEDIC_TARGETS", json.dumps([target]))
+    found = load(write("storage: {url: 'sqlite:///x.db'}\n"))
+    assert found.storage_url == "postgresql://db/medic"
+    assert found.policy_patterns == ("more/*.yaml",)
+    assert [t.name for t in found.targets] == ["other"]
+
+
+def test_the_variable_that_names_the_file_is_known(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is the command line's, and no key of the file."""
+    monkeypatch.setenv("RESTATE_MEDIC_CONFIG_FILE", "elsewhere.yaml")
+    assert load(write()).targets
+
+
+def test_relative_paths_are_beside_the_file(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From whichever folder the daemon is started: ledger, policies and secrets."""
+    (tmp_path / "token").write_text("key_abcdefghijkl\n")
+    (tmp_path / "policies").mkdir()
+    (tmp_path / "policies" / "a.yaml").write_text("policies: []\n")
+    file = write("    admin_token: {file: token}\nstorage: {url: 'sqlite:///db/medic.db'}\n")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    found = load(Path("../medic.yaml"))
+    assert Path(found.storage_url.removeprefix("sqlite:///")).resolve() == tmp_path / "db/medic.db"
+    assert found.policy_patterns == ("policies/*.yaml",)
+    token = found.settings.targets[0].admin_token
+    assert token is not None
+    assert token.read() == "key_abcdefghijkl"
+    before = found.fingerprint()
+    (tmp_path / "token").write_text("key_mnopqrstuvwx\n")
+    assert found.fingerprint() != before
+    del file
+
+
+def test_absolute_paths_stay(write: Write, tmp_path: Path) -> None:
+    """Policies, ledger and secrets may be anywhere."""
+    token = tmp_path / "token"
+    token.write_text("key_abcdefghijkl")
+    more = f"storage: {{url: 'sqlite:////var/lib/medic.db'}}\npolicies: [{tmp_path}/p/*.yaml]\n"
+    found = load(write(more, target=f"{TARGET}    admin_token: {{file: {token}}}\n"))
+    assert found.storage_url == "sqlite:////var/lib/medic.db"
+    assert found.policy_patterns == (f"{tmp_path}/p/*.yaml",)
+    assert found.fingerprint() == found.fingerprint()
+
+
+# What the targets become
+
+
+def test_a_target_as_rules_see_it(write: Write) -> None:
+    """URLs as the server writes them, services sorted and once, its own intervals first."""
+    own = """
+        expected_services: [Mailer, Greeter, Mailer]
+        workers:
+          - {url: http://W1:9080, services: [B, A]}
+          - url: arn:aws:lambda:eu-central-1:1:function:x:1
+        protect: {deployment_metadata: {managed-by: restate-operator}}
+        labels: {tier: critical}
+        interval: 5s
+        drift_interval: 10m
+    """
+    text = TARGET + indent(dedent(own), "    ") + "\n"
+    (target,) = load(write("invocations_interval: 2m\n", target=text)).targets
+    assert target.workers == (
+        Worker("http://w1:9080/", ("A", "B")),
+        Worker("arn:aws:lambda:eu-central-1:1:function:x:1"),
+    )
+    assert target.expected_services == ("Greeter", "Mailer")
+    assert target.protected_metadata == {"managed-by": "restate-operator"}
+    assert target.labels == {"tier": "critical"}
+    assert target.intervals[Component.ADMIN] == 5 * SECOND
+    assert target.intervals[Component.INVOCATIONS] == 2 * MINUTE
+    assert target.intervals[Component.DRIFT] == 10 * MINUTE
+
+
+def test_service_url_is_short_for_one_worker(write: Write) -> None:
+    """The exact address is kept, path and all."""
+    (target,) = load(write("    service_url: http://ddwf:9080/v1\n")).targets
+    assert target.workers == (Worker("http://ddwf:9080/v1"),)
+
+
+def test_limits_over_everything(write: Write) -> None:
+    """As the engine counts them; ``forever`` has no length."""
+    found = load(write("limits: [{max: 20, per: 1h}, {max: 3, per: forever}]\n"))
+    assert [limit.window for limit in found.settings.limits] == [
+        Window("global", 20, timedelta(hours=1)),
+        Window("global", 3, None),
+    ]
+
+
+def test_choosing_a_target(write: Write) -> None:
+    """The only one, or the one that is named; a wrong name is told with the ones there are."""
+    one = load(write())
+    assert (one.choose(None), one.choose_all(None)) == ("prod", ["prod"])
+    second = "  - {name: test, ingress_url: http://t:8080, admin_url: http://t:9070}\n"
+    two = load(write(target=TARGET + second))
+    assert (two.choose("test"), two.choose_all(None)) == ("test", ["prod", "test"])
+    with pytest.raises(ConfigurationError, match="there are 2 targets: name one of prod, test"):
+        two.choose(None)
+    with pytest.raises(ConfigurationError, match="did you mean 'prod'"):
+        two.choose("prdo")
+
+
+# What is refused, where, and what to write instead
+
+
+@pytest.mark.parametrize(
+    ("more", "line"),
+    [
+        ("interval: 5\n", "5:11: interval: 5 is not a duration; write a number with a unit"),
+        ("interval:\n", "5:1: interval: None is not a duration; write"),
+        ("interval: 500ms\n", "5:11: interval: '500ms' is too short; write 1s or more"),
+        ("timeout: 0s\n", "5:10: timeout: '0s' is zero; write a duration such as 15s"),
+        ("lease: 1s\n", "5:8: lease: '1s' is too short; write 5s or more"),
+        ("max_mode: act\n", "5:11: max_mode: 'act' is not possible; write 'off', 'observe'"),
+        ("log_level: loud\n", "5:12: log_level: 'loud' is not possible; write 'debug'"),
+        ("policies: a.yaml\n", "5:11: policies: is not a list; write [one, another]"),
+        ("policies: [1]\n", "5:12: policies[0]: is not text; write it in quotes"),
+        ("storage: data\n", "5:10: storage: is not a mapping; write key: value"),
+        ("storage: {url: mysql://h}\n", "5:16: storage.url: is no database; write sqlite:///"),
+        ("storage: {url: 'sqlite:///'}\n", "5:16: storage.url: is no database"),
+        ("storage: {url: 'sqlite:///:memory:'}\n", "5:16: storage.url: is no database"),
+        ("limits: [{max: -1, per: 1h}]\n", "5:16: limits[0].max: -1 is too small; write 0"),
+        ("limits: [{max: no, per: 1h}]\n", "5:16: limits[0].max: is not a whole number"),
+        ("limits: [{max: 1, per: 60}]\n", "5:24: limits[0].per: 60 is not a duration"),
+        ("limits: [{max: 1}]\n", "5:10: limits[0].per: is missing; write it"),
+        ("web_listen_address: 9970\n", "5:21: web_listen_address: is not text"),
+        ("web_listen_address: host\n", "5:21: web_listen_address: 'host' is not an address"),
+        ("web_listen_address: h:65536\n", "5:21: web_listen_address: 'h:65536' is not an addr"),
+        ("allowed_service_urls: [w]\n", "5:24: allowed_service_urls[0]: 'w' is not a URL; write"),
+        ("    labels: {tier: 1}\n", "5:20: targets[0].labels.tier: is not text; write it in"),
+        ("    expected_services: A\n", "5:24: targets[0].expected_services: is not a list"),
+        ("    interval: 5\n", "5:15: targets[0].interval: 5 is not a duration"),
+        ("    workers: [{}]\n", "5:15: targets[0].workers[0].url: is missing; write it"),
+        ("    workers: [{url: w:9080}]\n", "5:21: targets[0].workers[0].url: 'w:9080' is not"),
+        (
+            "    workers: [{url: http://w:1}, {url: http://W:1/}]\n",
+            "5:40: targets[0].workers[1].url: 'http://W:1/' is listed twice; merge",
+        ),
+        (
+            "    service_url: http://w:1\n    workers: [{url: http://w:1}]\n",
+            "5:18: targets[0].service_url: is short for workers: [{url: …}]; write only one",
+        ),
+        ("  - {name: prod}\n", "5:5: targets[1].ingress_url: is missing; write it"),
+    ],
+)
+def test_a_bad_value_is_told_with_its_place_and_mend(write: Write, more: str, line: str) -> None:
+    """File, line, column, key, what is wrong, what to write instead."""
+    found = problems(write(more))
+    assert [told for told in found if told.startswith(f"medic.yaml:{line}")], found
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("htp://h:9070", "is not a URL; write http://host:port or https://host:port"),
+        ("h:9070", "is not a URL"),
+        ("http://", "is not a URL"),
+        ("http://h:99999", "is not a URL"),
+        ("http://h:port", "is not a URL"),
+        ("'http://[::1'", "is not a URL"),
+        ("http://h:9070/?a=b", "is not a base URL; write it without ? and #"),
+        ("'http://h:9070/#x'", "is not a base URL"),
+        ("https://admin.example.com", "is a placeholder; write the real address"),
+        ("http://your-platform:9070", "is a placeholder"),
+        ("'http://<host>:9070'", "is a placeholder"),
+    ],
+)
+def test_an_address_that_cannot_be_one(write: Write, url: str, why: str) -> None:
+    """A template's stand-in must not look like a target that is down."""
+    (told,) = problems(write(target=TARGET.replace("http://h:9070", url)))
+    assert told.startswith("medic.yaml:4:16: targets[0].admin_url: ")
+    assert why in told
+
+
+@pytest.mark.parametrize(
+    ("second", "line"),
+    [
+        ("{name: prod, ingress_url: http://x:1, admin_url: http://x:2}", "two targets are named"),
+        ("{name: b, ingress_url: http://x:1, admin_url: HTTP://H:9070/}", "is that of target 'p"),
+    ],
+)
+def test_two_targets_must_differ(write: Write, second: str, line: str) -> None:
+    """In name and in admin URL as the server would write it; told at the second one."""
+    (told,) = problems(write(f"  - {second}\n"))
+    assert told.startswith("medic.yaml:5:")
+    assert line in told
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("", "1:1: targets: names none; write targets: [{name: …"),
+        ("{}\n", "1:1: targets: names none"),
+        ("targets: []\n", "1:10: targets: names none"),
+        ("targets: prod\n", "1:10: targets: is not a list"),
+        ("targets: [prod]\n", "1:11: targets[0]: is not a mapping; write key: value"),
+        ("- targets\n", "1:1: must be a mapping; write key: value"),
+        ("targets: [\n", "2:1: is not YAML: "),
+        ("a: 1\na: 2\n", "2:1: is written twice, first in line 1; keep one"),
+        ("\tx: 1\n", "1:1: is not YAML: found a tab; write spaces to indent"),
+    ],
+)
+def test_a_file_that_is_no_configuration(write: Write, text: str, line: str) -> None:
+    """It too is told with a place."""
+    assert problems(write(target=text))[0].startswith(f"medic.yaml:{line}")
+
+
+def test_a_file_that_cannot_be_read(write: Write, tmp_path: Path) -> None:
+    """Absent, a folder, not text: what to do about it."""
+    assert problems(tmp_path / "none.yaml") == [
+        "none.yaml: cannot be read (No such file or directory); name an existing file"
+    ]
+    assert "cannot be read (Is a directory)" in problems(tmp_path)[0]
+    file = write()
+    file.write_bytes(b"targets:\n  - name: \xff\n")
+    assert problems(file) == ["medic.yaml:2:11: is not UTF-8; save it as UTF-8"]
+
+
+def test_every_problem_is_told_at_once(write: Write) -> None:
+    """Nobody should have to start five times."""
+    found = problems(write("interval: 5\nmax_mode: act\nlog_level: loud\n"))
+    assert [line.split(": ")[1] for line in found] == ["interval", "max_mode", "log_level"]
+
+
+# Keys
+
+
+@pytest.mark.parametrize(
+    ("more", "line"),
+    [
+        ("intervall: 5s\n", "5:1: intervall: is not a key of the configuration; did you mean 'in"),
+        ("nonsense: 5s\n", "5:1: nonsense: is not a key of the configuration; remove it"),
+        ("    adminurl: x\n", "5:5: targets[0].adminurl: is not a key of the configuration; did"),
+        ("storage: {ulr: x}\n", "5:11: storage.ulr: is not a key of the configuration; did you"),
+        ("    workers: [{urls: x}]\n", "5:16: targets[0].workers[0].urls: is not a key"),
+        ("    protect: {metadata: {}}\n", "5:15: targets[0].protect.metadata: is not a key"),
+        ("    admin_token: {envv: A}\n", "5:19: targets[0].admin_token.envv: is not a key"),
+    ],
+)
+def test_unknown_keys_are_refused(write: Write, more: str, line: str) -> None:
+    """A key that nobody reads is a wish that nobody fulfils."""
+    found = problems(write(more))
+    assert [told for told in found if told.startswith(f"medic.yaml:{line}")], found
+
+
+@pytest.mark.parametrize(
+    ("more", "line"),
+    [
+        ("target_files: [a]\n", "5:15: target_files: "),
+        ("notifiers: {ops: {}}\n", "5:12: notifiers: "),
+        ("alertmanager: {url: http://a}\n", "5:15: alertmanager: "),
+        ("history: {keep: 7d}\n", "5:10: history: "),
+        ("history:\n", "5:1: history: "),
+        ("    node_url: http://h:5122\n", "5:15: targets[0].node_url: "),
+        ("    heartbeat: {service: H}\n", "5:16: targets[0].heartbeat: "),
+        ("    dalp: {url: http://d}\n", "5:11: targets[0].dalp: "),
+    ],
+)
+def test_what_is_designed_but_not_built_is_refused(write: Write, more: str, line: str) -> None:
+    """Not ignored: who writes it counts on it."""
+    wanted = f"medic.yaml:{line}is designed but not built in this version; remove it"
+    assert wanted in problems(write(more))
+
+
+def test_unknown_variables_are_refused(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those with our prefix; others are none of our business."""
+    monkeypatch.setenv("RESTATE_MEDIC_INTERVALL", "5s")
+    monkeypatch.setenv("RESTATE_SOMETHING", "5s")
+    assert problems(write()) == [
+        (
+            "environment variable RESTATE_MEDIC_INTERVALL is not known; did you mean"
+            " 'RESTATE_MEDIC_INTERVAL'?; unset it"
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "line"),
+    [
+        ("INTERVAL", "abc", "RESTATE_MEDIC_INTERVAL: interval: 'abc' is not a duration"),
+        ("STORAGE__URL", "x", "RESTATE_MEDIC_STORAGE__URL: storage.url: is no database"),
+        ("STORAGE__ULR", "x", "RESTATE_MEDIC_STORAGE__ULR: storage.ulr: is not a key"),
+        ("POLICIES", "a.yaml", 'RESTATE_MEDIC_POLICIES: is not JSON; write ["one", "another"]'),
+        ("STORAGE", "x", 'RESTATE_MEDIC_STORAGE: is not JSON; write {"key": "value"}'),
+        ("TARGETS", "[{}]", "RESTATE_MEDIC_TARGETS: targets[0].name: is missing"),
+        ("NOTIFIERS", "x", "RESTATE_MEDIC_NOTIFIERS: notifiers: is designed but not built"),
+    ],
+)
+@pytest.mark.parametrize("in_file", [True, False])
+def test_a_bad_variable_is_named(
+    write: Write,
+    monkeypatch: pytest.MonkeyPatch,
+    variable: str,
+    value: str,
+    line: str,
+    in_file: bool,
+) -> None:
+    """Not the file's line, which is right or not even there."""
+    monkeypatch.setenv(f"RESTATE_MEDIC_{variable}", value)
+    more = "interval: 15s\nstorage: {url: 'sqlite:///a.db'}\npolicies: []\n"
+    assert problems(write(more if in_file else ""))[0].startswith(line)
+
+
+def test_a_bad_flag_is_named(write: Write) -> None:
+    """Although the file has a good value for the same key."""
+    (line,) = problems(write("max_mode: observe\n"), max_mode="act")
+    assert line.startswith("command line: max_mode: 'act' is not possible; write 'off'")
+
+
+@pytest.mark.parametrize(
+    "keys", [tuple(Settings.model_fields), ("targets", 0, *TargetSettings.model_fields)]
+)
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(data=st.data())
+def test_no_value_of_any_key_crashes(
+    tmp_path: Path, keys: tuple[Any, ...], data: st.DataObject
+) -> None:
+    """Whatever JSON stands there: it is used, or it is told with its line and column."""
+    scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False)
+    texts = st.sampled_from(["", "a", "5s", "http://h", "http://[", "*.yaml", "sqlite:///x"])
+    value = data.draw(
+        st.recursive(
+            scalars | texts,
+            lambda inner: st.lists(inner, max_size=2) | st.dictionaries(texts, inner, max_size=2),
+            max_leaves=4,
+        )
+    )
+    target: dict[str, Any] = {"name": "p", "ingress_url": "http://h:1", "admin_url": "http://h:2"}
+    tree: dict[str, Any] = {"targets": [target]}
+    key = data.draw(st.sampled_from([k for k in keys if isinstance(k, str)]))
+    (target if keys[:2] == ("targets", 0) else tree)[key] = value
+    file = tmp_path / "medic.yaml"
+    file.write_text(json.dumps(tree), encoding="utf-8")
+    try:
+        load(file).fingerprint()
+    except ConfigurationError as error:
+        told = error.problems
+    else:
+        told = []
+    assert all(re.match(rf"{re.escape(str(file))}:\d+:\d+: .", line) for line in told)
+
+
+# Secrets
+
+
+def test_a_secret_is_never_written_in_the_file(write: Write) -> None:
+    """Only where it is kept; what was written is not repeated."""
+    (line,) = problems(write("    admin_token: key_abcdefghijklmnop\n"))
+    assert line == (
+        "medic.yaml:5:18: targets[0].admin_token: a secret is never written here;"
+        " write {env: NAME} or {file: PATH}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("ref", "why"),
+    [
+        ("{env: MISSING}", "the environment variable MISSING is not set"),
+        ("{env: BLANK}", "the environment variable BLANK is not set"),
+        ("{file: none}", "none cannot be read: FileNotFoundError"),
+        ("{file: empty}", "empty is empty"),
+        ("{file: binary}", "binary cannot be read: UnicodeDecodeError"),
+        ("{}", "write exactly one of {env: NAME} and {file: PATH}"),
+        ("{env: A, file: b}", "write exactly one of {env: NAME} and {file: PATH}"),
+    ],
+)
+@pytest.mark.parametrize("key", ["admin_token", "ingress_token"])
+def test_a_secret_that_is_not_there(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str, ref: str, why: str
+) -> None:
+    """Told when it is loaded, not by a target that is unauthorized at night."""
+    monkeypatch.setenv("BLANK", " \n")
+    (tmp_path / "empty").write_text("\n")
+    (tmp_path / "binary").write_bytes(b"\xff")
+    (line,) = problems(write(f"    {key}: {ref}\n"))
+    assert line.startswith("medic.yaml:5:")
+    assert line.endswith(why)
+
+
+@pytest.mark.parametrize("source", ["env", "file"])
+def test_a_jwt_is_for_the_admin_api_only(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    """At the ingress it would be unauthorized for ever; the explanation says what it wants."""
+    monkeypatch.setenv("SSO", JWT)
+    (tmp_path / "sso").write_text(JWT)
+    ref = "{env: SSO}" if source == "env" else "{file: sso}"
+    (line,) = problems(write(f"    ingress_token: {ref}\n"))
+    assert line.startswith("medic.yaml:5:20: targets[0].ingress_token: this is a JWT")
+    assert "the ingress wants the API key that begins with key_" in line
+    assert JWT not in line
+    assert load(write(f"    admin_token: {ref}\n")).targets
+
+
+def test_no_problem_repeats_a_secret(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not the user info of a URL that is wrong otherwise, nor a token in the wrong place."""
+    url = "htp://medic:hunter2hunter2@h:9070"
+    monkeypatch.setenv("RESTATE_MEDIC_MAX_MODE", "key_hunter2hunter2")
+    more = "log_level: key_hunter2hunter2\n"
+    found = problems(write(more, target=TARGET.replace("http://h:9070", url)))
+    assert len(found) == 3
+    assert "hunter2" not in "".join(found)
+    assert "'htp://REDACTED@h:9070' is not a URL" in "".join(found)
+
+
+def test_a_rotated_token_is_read_again(tmp_path: Path) -> None:
+    """After a reload or an unauthorized call; one that is being replaced keeps the old value."""
+    file = tmp_path / "token"
+    file.write_text("key_old\n")
+    token = TokenSource(SecretRef(file=file))
+    file.write_text(" key_new \n")
+    assert token() == "key_old"
+    token.refresh()
+    assert token() == "key_new"
+    for broken in (lambda: file.write_text(""), file.unlink):
+        broken()
+        token.refresh()
+        assert token() == "key_new"
+    nothing = TokenSource(None)
+    nothing.refresh()
+    assert nothing() is None
+
+
+# Changed content
+
+
+@pytest.fixture
+def watched(write: Write, tmp_path: Path) -> tuple[Configuration, Path]:
+    """A configuration with policies and a secret, and its folder."""
+    (tmp_path / "policies").mkdir()
+    (tmp_path / "policies" / "a.yaml").write_text("policies: []\n")
+    (tmp_path / "token").write_text("key_abcdefghijkl")
+    return load(write("    admin_token: {file: token}\n")), tmp_path
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("medic.yaml", "targets: []\n"),
+        ("policies/a.yaml", "policies: [{}]\n"),
+        ("policies/b.yaml", "policies: []\n"),
+        ("policies/c.yml", "policies: []\n"),
+        ("token", "key_mnopqrstuvwx"),
+    ],
+)
+def test_the_fingerprint_changes_with_the_content(
+    watched: tuple[Configuration, Path], name: str, text: str
+) -> None:
+    """Of the file, of each policy, of one that is new, and of each secret."""
+    found, folder = watched
+    before = found.fingerprint()
+    (folder / name).write_text(text)
+    assert found.fingerprint() != before
+
+
+@pytest.mark.parametrize("name", ["medic.yaml", "policies/a.yaml", "token"])
+def test_a_file_that_vanishes_changes_the_fingerprint(
+    watched: tuple[Configuration, Path], name: str
+) -> None:
+    """Unreadable counts as content; it is not an error here."""
+    found, folder = watched
+    before = found.fingerprint()
+    (folder / name).unlink()
+    assert found.fingerprint() != before
+
+
+def test_touching_changes_nothing(watched: tuple[Configuration, Path]) -> None:
+    """Times do not count, nor what lies beside."""
+    found, folder = watched
+    before = found.fingerprint()
+    os.utime(folder / "medic.yaml", (1, 1))
+    (folder / "notes.txt").write_text("x")
+    (folder / "policies" / "notes.txt").write_text("x")
+    assert found.fingerprint() == before
+
+
+def test_a_swapped_link_changes_the_fingerprint(tmp_path: Path) -> None:
+    """As a ConfigMap is updated: the files stay links, what they lead to is another folder."""
+    for name, interval in (("one", "10s"), ("two", "20s")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "medic.yaml").write_text(f"{TARGET}interval: {interval}\n")
+        (tmp_path / name / "p.yaml").write_text("policies: []\n")
+    (tmp_path / "..data").symlink_to("one")
+    (tmp_path / "medic.yaml").symlink_to("..data/medic.yaml")
+    found = load(tmp_path / "medic.yaml")
+    before = found.fingerprint()
+    (tmp_path / "..tmp").symlink_to("two")
+    (tmp_path / "..tmp").rename(tmp_path / "..data")
+    assert found.fingerprint() != before
+    assert load(tmp_path / "medic.yaml").settings.interval == 20 * SECOND
+
+
+def test_a_folder_of_policies_is_watched(write: Write, tmp_path: Path) -> None:
+    """Named as a folder, as a pattern, or as one file."""
+    (tmp_path / "more").mkdir()
+    (tmp_path / "one.yaml").write_text("policies: []\n")
+    found = load(write(f"policies: [more, '{tmp_path}/x/**/*.yaml', one.yaml]\n"))
+    seen = {found.fingerprint()}
+    for name in ("more/a.yaml", "x/y/b.yaml", "one.yaml"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("policies: [{}]\n")
+        seen.add(found.fingerprint())
+    assert len(seen) == 4
