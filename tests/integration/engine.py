@@ -120,6 +120,7 @@ async def desk_at(folder: Path, restate: Restate, **settings: Any) -> AsyncItera
     of the whole configuration. Calls have much time, since a proxy's rules may take some of it.
     """
     async with open_engine(_written(folder, restate, settings)) as engine:
+        await engine.ownership.keep()  # as the daemon does: policies act only for who owns
         yield Desk(engine, folder)
 
 
