@@ -234,7 +234,7 @@ async def test_of_two_at_once_exactly_one_acts_and_the_other_is_told(
             with pytest.raises(InFlightError) as told:
                 await two.perform(two.by_person(REDEPLOY))
             with pytest.raises(InFlightError):
-                await two.perform(two.by_policy(REDEPLOY, stable_for=BRIEF))
+                await one.perform(one.by_policy(REDEPLOY, stable_for=BRIEF))  # it owns the target
             gate.open()
             winner = await running
             assert winner.outcome is Outcome.VERIFIED
