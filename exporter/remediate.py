@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -101,7 +101,7 @@ class Remediator:
         ``still_wanted`` is asked after the preflight, which may take long, before it is reserved.
         """
         if request.target not in self.busy:
-            performing = self.perform(
+            performing = self._perform(
                 request,
                 backend,
                 verification,
@@ -150,6 +150,26 @@ class Remediator:
         LedgerUnavailableError mean that nothing was written; what a person asked for is in the
         ledger all the same (``refused``).
         """
+        operation, _ = await self._perform(
+            request,
+            backend,
+            verification,
+            confirmed=confirmed,
+            still_wanted=still_wanted,
+            still_allowed=still_allowed,
+        )
+        return operation
+
+    async def _perform(
+        self,
+        request: Request,
+        backend: Backend,
+        verification: Verification,
+        *,
+        confirmed: Plan | None = None,
+        still_wanted: Callable[[], bool],
+        still_allowed: StillAllowed,
+    ) -> tuple[Operation, Plan]:
         try:
             remedy = remedy_of(backend, request.remedy)
             context = context_of(backend, self._fleet, self._now)
@@ -164,7 +184,7 @@ class Remediator:
                 msg = "the configuration changed, or the daemon stops"
                 raise RefusedError("not-wanted", msg)
             if request.mode is not Mode.ENFORCE:
-                return await self._ledger.rehearse(request, plan, now=self._now())
+                return await self._ledger.rehearse(request, plan, now=self._now()), plan
             operation = await self._ledger.reserve(
                 request,
                 plan,
@@ -187,7 +207,7 @@ class Remediator:
         async with kept_lease(
             operation.id, ledger=self._ledger, owner=self._owner, lease=self._lease, now=self._now
         ):
-            return await self._carry_out(job)
+            return await self._carry_out(job), plan
 
     async def _carry_out(self, job: _Job) -> Operation:
         """Act, verify, finish. An operation whose lease or ledger is lost is left to its lease."""
@@ -206,15 +226,18 @@ class Remediator:
             _log.error("operation.lost", operation=job.operation.id, error=str(error))
             raise
         except Exception as error:
+            known = ActResult(after=_known_of(error))
             closed = await self._finish(
                 job,
                 _outcome_of(error, guard),
-                ActResult(),
+                known,
                 error=_told(error, operation=job.operation.id),
             )
             if isinstance(error, StoppedError) and not guard.writes:
                 raise
             return closed
+        if result.failed:
+            return await self._finish(job, Outcome.FAILED, result, error=result.failed)
         if result.nothing_to_do:
             return await self._finish(job, Outcome.NOTHING_TO_DO, result)
         acted = await self._ledger.mark_acted(
@@ -229,7 +252,7 @@ class Remediator:
         try:
             missing = await self._verifier.verify(
                 job.backend.target,
-                job.verification,
+                job.verification.about(item.key for item in result.items if item.done),
                 needs=job.remedy.components,
                 check=lambda report, now: job.remedy.check(
                     job.plan.arguments, result.after, report, now
@@ -266,10 +289,14 @@ class Remediator:
         return closed
 
     async def _run(
-        self, subject: Subject, request: Request, performing: Coroutine[Any, Any, Operation]
+        self,
+        subject: Subject,
+        request: Request,
+        performing: Coroutine[Any, Any, tuple[Operation, Plan]],
     ) -> None:
+        subjects = [replace(subject, item=key) for key in request.items] or [subject]
         try:
-            closed = await performing
+            closed, plan = await performing
         except (InFlightError, LimitReachedError) as error:
             # Another one was faster; the gates name both in the next round.
             _log.info("operation.not_reserved", target=subject.target, error=str(error))
@@ -277,29 +304,35 @@ class Remediator:
         except (LedgerUnavailableError, LeaseLostError, StoppedError):
             raise
         except MedicError as error:
-            self._refused(subject, error)
+            self._refused(subjects, error)
             return
         except Exception as error:  # noqa: BLE001 - what crashes must not be tried in every round
-            self._refused(subject, RefusedError("internal", _told(error, target=subject.target)))
+            self._refused(subjects, RefusedError("internal", _told(error, target=subject.target)))
             return
+        left_out = {left.key: left for left in plan.left_out}
+        for left in left_out.values():
+            one = replace(subject, item=left.key)
+            self._refused([one], RefusedError(left.reason, left.detail))
+        subjects = [one for one in subjects if one.item not in left_out]
         if closed.outcome is Outcome.OBSERVED:
             self._on_closed(closed, request)
         if closed.outcome is Outcome.REFUSED:
-            self._refused(subject, RefusedError("changed", closed.error or "the world changed"))
+            self._refused(subjects, RefusedError("changed", closed.error or "the world changed"))
         else:
-            self.refusals.forget([subject])
+            self.refusals.forget(subjects)
 
-    def _refused(self, subject: Subject, error: MedicError) -> None:
-        refusal = self.refusals.note(subject, error, now=self._now())
-        _log.info(
-            "preflight.refused",
-            policy=subject.policy,
-            target=subject.target,
-            item=subject.item,
-            reason=refusal.reason,
-            detail=refusal.detail,
-            until=refusal.until.isoformat(),
-        )
+    def _refused(self, subjects: list[Subject], error: MedicError) -> None:
+        for subject in subjects:
+            refusal = self.refusals.note(subject, error, now=self._now())
+            _log.info(
+                "preflight.refused",
+                policy=subject.policy,
+                target=subject.target,
+                item=subject.item,
+                reason=refusal.reason,
+                detail=refusal.detail,
+                until=refusal.until.isoformat(),
+            )
 
     async def _resume(
         self, operation: Operation, backend: Backend, verification: Verification
@@ -312,7 +345,8 @@ class Remediator:
         )
         remedy = remedy_of(backend, operation.remedy)
         job = _Job(operation, None, plan, remedy, backend, verification)
-        result = ActResult(after=operation.after, partial=operation.partial)
+        items = tuple(item for _, item in await self._ledger.items(operation.id) if item)
+        result = ActResult(after=operation.after, items=items, partial=operation.partial)
         async with kept_lease(
             operation.id, ledger=self._ledger, owner=self._owner, lease=self._lease, now=self._now
         ):
@@ -367,6 +401,11 @@ def _outcome_of(error: Exception, guard: LeaseGuard) -> Outcome:
     if isinstance(error, CallFailedError) and guard.writes and error.outcome_unknown:
         return Outcome.INDETERMINATE
     return Outcome.FAILED
+
+
+def _known_of(error: Exception) -> dict[str, Any]:
+    """A refusal's word and data, for whoever reads the row."""
+    return {"reason": error.reason, **error.data} if isinstance(error, RefusedError) else {}
 
 
 def _told(error: Exception, **where: str) -> str:

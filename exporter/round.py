@@ -21,7 +21,7 @@ from exporter.model.findings import Findings
 from exporter.model.hold import HoldReason
 from exporter.model.target import Target
 from exporter.policy.circumstances import breaker_is_open, forbidden
-from exporter.policy.decide import decide, first_act, still_wrong, to_request
+from exporter.policy.decide import decide, first_act, still_wrong, to_request, together
 from exporter.policy.limits import remaining
 from exporter.policy.policy import Policy
 from exporter.policy.waiting import ENOUGH_READINGS
@@ -98,8 +98,8 @@ class Rounds:
         ledger_ok = await self._ledger_ok()
         now = self._now()
         report = self._fleet.merge(target, readings, now=now)
-        findings = derive(report, target, now=now)
         self._surroundings.configure(watched.policies, watched.targets)
+        findings = derive(report, target, now=now, tally=self._surroundings.tally(target.name))
         self._surroundings.look(report, now=now)
         world = self._surroundings.world(
             target.name, max_mode=watched.max_mode, ledger_ok=ledger_ok, now=now
@@ -239,9 +239,10 @@ class Rounds:
         if decision is None or not self.accepting:
             return
         policy = next(p for p in watched.policies if p.name == decision.subject.policy)
+        batch = together(decision, decisions, policy)
         self._remediator.submit(
             decision.subject,
-            to_request(decision, policy, findings),
+            to_request(decision, policy, findings, batch),
             watched.backend,
             verification_of(policy, decision.subject.item),
             still_wanted=lambda: self.accepting and watched.in_force(policy),
@@ -265,4 +266,7 @@ def verification_of(policy: Policy, item: str | None) -> Verification:
         healthy_for=policy.verify.healthy_for,
         components=policy.condition.components,
         still_wrong=lambda findings: still_wrong(policy, findings, item),
+        item_wrong=(lambda findings, key: still_wrong(policy, findings, key))
+        if policy.together > 1
+        else None,
     )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from exporter.model.decision import Decision, Mode, Result, Subject, Waiting
+from exporter.model.findings import Tally
 from exporter.model.identity import Identities, Identity
 from exporter.model.operation import Usage
 from exporter.model.report import Report
@@ -86,6 +87,14 @@ class Surroundings:
             others=lambda policy: self._health.others(policy, target, now=now),
             failures=standing.failures,
             failures_of=standing.failures_of,
+        )
+
+    def tally(self, target: str) -> Tally:
+        """How often each key was recovered and each invocation resumed."""
+        counts = self._ledger.standing.item_counts
+        return Tally(
+            recoveries=counts(target, "recover-stuck-workflow"),
+            resumes=counts(target, "resume-invocations"),
         )
 
     def decided(self, target: Target, decisions: tuple[Decision, ...], *, now: datetime) -> None:

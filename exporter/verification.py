@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from exporter.fleet import Fleet
@@ -29,6 +29,15 @@ class Verification:
     """What the policy's condition reads, beside what the remedy's own check reads."""
     still_wrong: Callable[[Findings], bool] = lambda _findings: False
     """Whether the condition that called for the operation holds, or cannot be decided."""
+    item_wrong: Callable[[Findings, str], bool] | None = None
+    """The same for one item, where an operation may hold several."""
+
+    def about(self, keys: Iterable[str]) -> Verification:
+        """This verification of the items that were acted on, and not of what was left alone."""
+        wrong, acted_on = self.item_wrong, tuple(keys)
+        if wrong is None:
+            return self
+        return replace(self, still_wrong=lambda found: any(wrong(found, key) for key in acted_on))
 
 
 class Verifier:

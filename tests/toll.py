@@ -40,10 +40,11 @@ class TollGate:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.release()
+        # Closed first: what is still stopped must not reach the server after all.
         for one in (self._listener, *self._open):
             with contextlib.suppress(OSError):
                 one.close()
+        self.release()
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):

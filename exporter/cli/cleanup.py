@@ -8,7 +8,7 @@ import typer
 
 from exporter.cli.operate import Ask, operate
 from exporter.cli.options import Allow, AsJson, ConfigFile, DryRun, TargetName, Why, Yes
-from exporter.cli.output import friendly
+from exporter.cli.output import Exit, fail, friendly
 
 
 @friendly
@@ -25,6 +25,18 @@ def cleanup(
     max_items: Annotated[
         int, typer.Option(min=1, help="Delete at most this many.", metavar="COUNT")
     ] = 10,
+    force_drain: Annotated[
+        bool, typer.Option("--force-drain", help="Kill what is pinned to dead endpoints.")
+    ] = False,
+    max_kills: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="With --force-drain: at most this many.",
+            metavar="COUNT",
+            show_default=False,
+        ),
+    ] = None,
     dry_run: DryRun = False,
     yes: Yes = False,
     reason: Why = "",
@@ -34,9 +46,14 @@ def cleanup(
     """Delete deployments that are not the latest for any service and have no work left.
 
     Foreign and protected deployments are never touched; one that still has work
-    is skipped, and said so. Nothing is ever killed.
+    is skipped, and said so. Nothing is killed, unless --force-drain says so: then
+    exactly the work that the plan lists, on endpoints that answer no discovery.
     """
     arguments: dict[str, object] = {"max_items": max_items}
+    if force_drain:
+        if max_kills is None:
+            fail("--force-drain needs --max-kills", Exit.USAGE)
+        arguments |= {"force_drain": True, "max_kills": max_kills}
     if url is not None:
         arguments["url"] = url
     operate(

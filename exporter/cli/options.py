@@ -16,6 +16,10 @@ class Override(StrEnum):
     CHANGE_TYPE = "change-type"
     ROLLBACK = "rollback"
     FOREIGN = "foreign"
+    PAUSED_BY_PERSON = "paused-by-person"
+    ZOMBIE = "zombie"
+    JOURNAL_MISMATCH = "journal-mismatch"
+    UNKNOWN_SLEEPS = "unknown-sleeps"
 
 
 ConfigFile = Annotated[
@@ -55,7 +59,7 @@ Allow = Annotated[
     list[Override] | None,
     typer.Option(
         "--allow",
-        help="Insist where a preflight refuses: drop-service, change-type, rollback or foreign.",
+        help="Insist where a preflight refuses; the refusal says with which word.",
         metavar="WORD",
         show_default=False,
     ),

@@ -7,7 +7,19 @@ from typing import Annotated
 import typer
 
 from exporter import __version__
-from exporter.cli import accept, audit, breaker, cleanup, doctor, pause, policy, redeploy, run
+from exporter.cli import (
+    accept,
+    audit,
+    breaker,
+    cleanup,
+    doctor,
+    invocations,
+    pause,
+    policy,
+    recover,
+    redeploy,
+    run,
+)
 from exporter.log import configure_logging
 
 app = typer.Typer(
@@ -40,6 +52,8 @@ app.command("run")(run.run)
 app.command("doctor")(doctor.doctor)
 app.command("redeploy")(redeploy.redeploy)
 app.command("cleanup")(cleanup.cleanup)
+app.command("recover")(recover.recover)
+app.add_typer(invocations.app, name="invocations")
 app.command("accept")(accept.accept)
 app.command("pause")(pause.pause)
 app.command("unpause")(pause.unpause)

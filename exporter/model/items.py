@@ -58,7 +58,7 @@ def deployment_item(fact: DeploymentFact, now: datetime) -> Item:
 
 def failed_item(run: FailedRun, tally: Tally, now: datetime) -> Item:
     """One failed workflow key; its key is ``Service/key``."""
-    key = f"{run.service}/{run.key}"
+    key = workflow_key(run.service, run.key)
     values = {
         "service": run.service,
         "key": run.key,
@@ -73,11 +73,16 @@ def failed_item(run: FailedRun, tally: Tally, now: datetime) -> Item:
     return Item("workflows.failed", key, _known(values))
 
 
+def workflow_key(service: str, key: str) -> str:
+    """What a failed key is counted by, whichever of its runs failed."""
+    return f"{service}/{key}"
+
+
 def invocation_item(
     kind: str, item: InvocationItem, services: ServicesView | None, tally: Tally, now: datetime
 ) -> Item:
     """One invocation; its key is its id and birth, since an id can come back (restate-facts)."""
-    key = f"{item.id}@{item.created_at.isoformat()}"
+    key = invocation_key(item.id, item.created_at)
     values = {
         "id": item.id,
         "service": item.service,
@@ -94,6 +99,11 @@ def invocation_item(
         "blocks_key": _blocks_key(item, services),
     }
     return Item(f"invocations.{kind}", key, _known(values))
+
+
+def invocation_key(invocation_id: str, created_at: datetime) -> str:
+    """What tells an invocation from a later one with the same id."""
+    return f"{invocation_id}@{created_at.isoformat()}"
 
 
 def _blocks_key(item: InvocationItem, services: ServicesView | None) -> bool:

@@ -86,6 +86,8 @@ class Request:
     """Keys of the items it was decided for, oldest first; empty without ``for_each``."""
     item_values: Mapping[str, Any] = field(default_factory=dict)
     """The item's own values (``item.url`` ...), for remedies that take their object from it."""
+    each_item: tuple[Mapping[str, Any], ...] = ()
+    """The values of every item, in the order of ``items``: an operation may hold several."""
     values: Mapping[str, Any] = field(default_factory=dict)
     """What the condition saw."""
     reason: str = ""
@@ -114,6 +116,15 @@ class Fence:
 
 
 @dataclass(frozen=True, slots=True)
+class LeftOut:
+    """An item of a request that its plan leaves alone: the bounded word, and a sentence."""
+
+    key: str
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """A remedy with its exact arguments and what it rests on. JSON throughout.
 
@@ -135,6 +146,12 @@ class Plan:
     """The writes, in order, as a person would read them."""
     allowed: tuple[str, ...] = ()
     """Overrides that were needed and given."""
+    left_out: tuple[LeftOut, ...] = ()
+    """Items of the request that are not in ``items``; each waits as after a refusal of its own."""
+
+
+NOT_DONE = frozenset({"skipped", "failed", "indeterminate"})
+"""What an item's outcome is called when what was wanted was not done, or nobody knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +162,11 @@ class ItemOutcome:
     outcome: str
     detail: str = ""
 
+    @property
+    def done(self) -> bool:
+        """Whether what was wanted was done."""
+        return self.outcome not in NOT_DONE
+
 
 @dataclass(frozen=True, slots=True)
 class ActResult:
@@ -154,6 +176,8 @@ class ActResult:
     items: tuple[ItemOutcome, ...] = ()
     nothing_to_do: bool = False
     partial: bool = False
+    failed: str = ""
+    """Why it counts as failed although it came to its end: a sentence."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from typing import Literal
 ServiceType = Literal["service", "object", "workflow"]
 Reachable = Literal["yes", "no", "unknown"]
 DeploymentKind = Literal["http", "lambda"]
+Cause = Literal["error", "killed", "cancelled"]
 COMPLETED = "completed"
 STATUSES = ("inboxed", "scheduled", "invoked", "suspended", "paused")
 """The non-completed words of ``sys_invocation_status`` (restate-facts, Invocations)."""
@@ -126,6 +127,17 @@ class RecentFailure:
     error: str
 
 
+def cause_of(failure: str) -> Cause:
+    """``killed`` and ``cancelled`` are failures with these messages, not statuses."""
+    match failure:
+        case "[409] killed":
+            return "killed"
+        case "[409] cancelled" | "[409] canceled":
+            return "cancelled"
+        case _:
+            return "error"
+
+
 @dataclass(frozen=True, slots=True)
 class FailedRun:
     """A workflow invocation that completed with a failure."""
@@ -141,15 +153,9 @@ class FailedRun:
     """Non-completed invocations of the same workflow key."""
 
     @property
-    def cause(self) -> Literal["error", "killed", "cancelled"]:
-        """``killed`` and ``cancelled`` are failures with these messages, not statuses."""
-        match self.error:
-            case "[409] killed":
-                return "killed"
-            case "[409] cancelled" | "[409] canceled":
-                return "cancelled"
-            case _:
-                return "error"
+    def cause(self) -> Cause:
+        """Why it failed."""
+        return cause_of(self.error)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from types import MappingProxyType
+from typing import Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from exporter.policy.fields import Duration, Strict, WorkerUrl
+from exporter.model.decision import Mode
+from exporter.model.views import Cause
+from exporter.policy.fields import ANY, Duration, Services, Strict, WorkerUrl
 
 NOT_BUILT = "is not built yet in this version"
 
@@ -44,6 +47,87 @@ class CleanupStaleDeployments(Strict):
     max_items: int = Field(
         default=10, ge=1, le=1000, description="Delete at most this many in one operation."
     )
+    force_drain: bool | None = Field(
+        default=None,
+        description="Kill what is pinned to a dead endpoint, so that it drains; approve at most.",
+    )
+    max_kills: int | None = Field(
+        default=None, ge=1, le=1000, description="With force_drain: kill at most this many."
+    )
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Self:
+        if self.force_drain and self.max_kills is None:
+            raise ValueError("force_drain kills invocations; write max_kills beside it")
+        return self
+
+
+_SERVICES = Field(
+    description="Only of this service, or of these; any leaves each action to a person (approve)."
+)
+_MAX_ITEMS = Field(
+    ge=1, le=100, description="At most this many in one operation, those that waited longest first."
+)
+_ACCEPT_RISK = Field(
+    default=False,
+    description="Without it the policy may only propose: what this does cannot be taken back.",
+)
+
+
+class RecoverStuckWorkflow(Strict):
+    """Purge the failed run of a workflow key and what it left, so that the key can run again."""
+
+    service: Services = _SERVICES
+    causes: list[Cause] = Field(
+        default=["error"],
+        min_length=1,
+        description="Why the run failed. Killed and cancelled ones are somebody's decision.",
+    )
+    max_items: int = Field(
+        default=1, ge=1, le=100, description="At most this many keys in one operation."
+    )
+
+
+class ResumeInvocations(Strict):
+    """Resume what is paused because its retries were used up: one first, then the others."""
+
+    service: Services = _SERVICES
+    max_items: int = _MAX_ITEMS
+    deployment: Literal["keep", "latest"] = Field(
+        default="keep",
+        description="Go on with the code it began with, or with the latest, which must fit.",
+    )
+
+
+class CancelInvocations(Strict):
+    """Ask invocations to end; their code may compensate."""
+
+    service: Services = _SERVICES
+    max_items: int = _MAX_ITEMS
+
+
+class KillInvocations(Strict):
+    """End invocations and their children at once, without compensation."""
+
+    service: Services = _SERVICES
+    max_items: int = _MAX_ITEMS
+    accept_risk: bool = _ACCEPT_RISK
+
+
+class PurgeInvocations(Strict):
+    """Forget completed invocations, and with a workflow's run its state."""
+
+    service: Services = _SERVICES
+    max_items: int = _MAX_ITEMS
+    accept_risk: bool = _ACCEPT_RISK
+
+
+class RestartInvocations(Strict):
+    """Run completed invocations again from their start, as new ones."""
+
+    service: Services = _SERVICES
+    max_items: int = _MAX_ITEMS
+    accept_risk: bool = _ACCEPT_RISK
 
 
 class NoArguments(Strict):
@@ -60,6 +144,8 @@ class Action:
     """The ``for_each`` kinds it can work with; None when it may go without."""
     unbuilt_arguments: frozenset[str] = frozenset()
     """Arguments of the design that are refused until they are built."""
+    several: bool = False
+    """Whether one operation may hold several items of ``for_each``, up to ``max_items``."""
 
     @property
     def takes_worker(self) -> bool:
@@ -68,9 +154,8 @@ class Action:
 
 
 _WORKER = frozenset({"workers", None})
-_INVOCATIONS = frozenset(
-    {"invocations.paused", "invocations.retrying", "invocations.zombies", "invocations.completed"}
-)
+_ACTIVE = frozenset({"invocations.paused", "invocations.retrying", "invocations.zombies"})
+_COMPLETED = frozenset({"invocations.completed"})
 
 ACTIONS: Mapping[str, Action] = MappingProxyType(
     {
@@ -79,18 +164,45 @@ ACTIONS: Mapping[str, Action] = MappingProxyType(
             CleanupStaleDeployments,
             built=True,
             for_each=_WORKER,
-            unbuilt_arguments=frozenset({"force_drain", "max_kills"}),
         ),
         "recover-stuck-workflow": Action(
-            NoArguments, built=False, for_each=frozenset({"workflows.failed"})
+            RecoverStuckWorkflow,
+            built=True,
+            for_each=frozenset({"workflows.failed"}),
+            several=True,
         ),
-        **{
-            f"{verb}-invocations": Action(NoArguments, built=False, for_each=_INVOCATIONS)
-            for verb in ("resume", "cancel", "kill", "purge", "restart")
-        },
+        "resume-invocations": Action(
+            ResumeInvocations,
+            built=True,
+            for_each=frozenset({"invocations.paused"}),
+            several=True,
+        ),
+        "cancel-invocations": Action(CancelInvocations, built=True, for_each=_ACTIVE, several=True),
+        "kill-invocations": Action(KillInvocations, built=True, for_each=_ACTIVE, several=True),
+        # People may; policies need invocations.completed, which no probe lists yet.
+        "purge-invocations": Action(
+            PurgeInvocations, built=False, for_each=_COMPLETED, several=True
+        ),
+        "restart-invocations": Action(
+            RestartInvocations, built=False, for_each=_COMPLETED, several=True
+        ),
         "notify": Action(NoArguments, built=False, for_each=frozenset({None})),
     }
 )
 """By the name that stands under ``action``."""
 
 BUILT_ACTIONS = tuple(name for name, action in ACTIONS.items() if action.built)
+
+
+def highest_mode(name: str, arguments: Mapping[str, Any]) -> tuple[Mode, str]:
+    """How far a policy with this action may go, and what to write to let it go further.
+
+    What ends work for good, and what is aimed at no service in particular, a person approves.
+    """
+    if "accept_risk" in ACTIONS[name].arguments.model_fields and not arguments.get("accept_risk"):
+        return Mode.APPROVE, "add accept_risk: true"
+    if arguments.get("force_drain"):
+        return Mode.APPROVE, "leave force_drain out"
+    if arguments.get("service") == (ANY,):
+        return Mode.APPROVE, "name the services"
+    return Mode.ENFORCE, ""

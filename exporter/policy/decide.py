@@ -5,9 +5,10 @@ Pure: a report, its findings and the world in, decisions out. The gates are in `
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import islice
 from types import MappingProxyType
 from typing import Any
 
@@ -48,17 +49,14 @@ def decide(
 ) -> tuple[Decision, ...]:
     """Decide every policy that is about the target, in file order; per item with ``for_each``.
 
-    A list of items that is unknown gives one decision without an item, and so does an empty one.
+    A list of items that is unknown gives one decision without an item, and so does an empty one;
+    items that the action does not name count as not there.
     Who was decided about before and is not any more (an item that is gone) is clear.
     """
     round_ = _Round(target, report, findings, Sight(findings), world, now)
-    decisions = [
-        decision
-        for policy in policies
-        if policy.matches(target)
-        for decision in _decide_policy(policy, round_)
-    ]
-    return _one_at_a_time(decisions)
+    mine = [policy for policy in policies if policy.matches(target)]
+    decisions = [decision for policy in mine for decision in _decide_policy(policy, round_)]
+    return _one_at_a_time(decisions, {policy.name: policy for policy in mine})
 
 
 def first_act(decisions: Iterable[Decision]) -> Decision | None:
@@ -67,9 +65,28 @@ def first_act(decisions: Iterable[Decision]) -> Decision | None:
     return next((d for d in ready if d.result is Result.ACT), ready[0] if ready else None)
 
 
-def to_request(decision: Decision, policy: Policy, findings: Findings) -> Request:
-    """What the remediator is asked for: the decision must be this policy's, on these findings."""
-    item = item_of(policy, findings, decision.subject.item)
+def together(
+    first: Decision, decisions: Iterable[Decision], policy: Policy
+) -> tuple[Decision, ...]:
+    """The decisions that one operation may hold: this one, and more items of its policy."""
+    more = (
+        d
+        for d in decisions
+        if d.ready and d.result is first.result and d.subject.policy == first.subject.policy
+    )
+    return tuple(islice(more, policy.together)) if policy.together > 1 else (first,)
+
+
+def to_request(
+    decision: Decision, policy: Policy, findings: Findings, rest: Sequence[Decision] = ()
+) -> Request:
+    """What the remediator is asked for: the decision must be this policy's, on these findings.
+
+    ``rest`` are the others of ``together``, whose items the operation is to hold as well.
+    """
+    about = [decision, *(d for d in rest if d is not decision)]
+    items = [i for d in about if (i := item_of(policy, findings, d.subject.item)) is not None]
+    item = items[0] if items else None
     return Request(
         target=decision.subject.target,
         remedy=policy.action,
@@ -78,9 +95,10 @@ def to_request(decision: Decision, policy: Policy, findings: Findings) -> Reques
         actor=f"policy:{policy.name}",
         mode=decision.mode,
         policy=policy.ref,
-        items=() if item is None else (item.key,),
+        items=tuple(item.key for item in items),
         item_values={} if item is None else plain(item.values),
-        values=plain(decision.values),
+        each_item=tuple(plain(item.values) for item in items),
+        values=_values(about),
         budget=policy.budget,
         true_since=decision.waiting.since if decision.waiting else None,
     )
@@ -115,6 +133,16 @@ def plain(values: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _values(decisions: Sequence[Decision]) -> dict[str, Any]:
+    """What the condition saw; of several items each its own, by the item's key."""
+    values = plain(decisions[0].values)
+    if len(decisions) > 1:
+        for name in values:
+            if name.startswith("item."):
+                values[name] = {str(d.subject.item): plain(d.values).get(name) for d in decisions}
+    return values
+
+
 @dataclass(frozen=True, slots=True)
 class _Round:
     target: Target
@@ -141,11 +169,19 @@ def _decide_policy(policy: Policy, round_: _Round) -> list[Decision]:
     if items is None:
         unknown = _Judged(None, Unknown((policy.for_each,)), {})
         return [_hold_or_act(policy, unknown, 1, round_)]
+    items = tuple(item for item in items if policy.concerns(item))
     if not items:
         subject = Subject(policy.name, round_.target.name)
         mode = _lower(policy.mode, round_.world.max_mode)
         return [Decision(subject, Result.CLEAR, mode=mode, remedy=policy.action)]
+    if policy.together > 1:
+        items = tuple(sorted(items, key=_age, reverse=True))  # what waited longest goes first
     return _decide_all(policy, items, round_)
+
+
+def _age(item: Item) -> timedelta:
+    age = item.values.get("item.age")
+    return age if isinstance(age, timedelta) else timedelta(0)
 
 
 def _decide_all(policy: Policy, items: Iterable[Item | None], round_: _Round) -> list[Decision]:
@@ -228,12 +264,16 @@ def _lower(mode: Mode, most: Mode) -> Mode:
     return _LOWER[mode, most]
 
 
-def _one_at_a_time(decisions: list[Decision]) -> tuple[Decision, ...]:
-    """Of several that would act on the target, the first does; the rest are behind it."""
+def _one_at_a_time(
+    decisions: list[Decision], policies: Mapping[str, Policy]
+) -> tuple[Decision, ...]:
+    """Of several that would act on the target, one operation's worth does; the rest wait."""
     first = next((d for d in decisions if d.result is Result.ACT), None)
+    if first is None:
+        return tuple(decisions)
+    going = {id(d) for d in together(first, decisions, policies[first.subject.policy])}
     return tuple(
-        d if first is None or d is first or d.result is not Result.ACT else _behind(d, first)
-        for d in decisions
+        d if id(d) in going or d.result is not Result.ACT else _behind(d, first) for d in decisions
     )
 
 

@@ -19,6 +19,8 @@ DURATION_PATTERN = r"^([0-9]+(\.[0-9]+)?(ms|[dhms]))+$"
 FOREVER = "forever"
 MANUAL = "manual"
 MIDNIGHT = "24:00"
+ANY = "any"
+"""Every service."""
 _CLOCK = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
 
 
@@ -109,6 +111,18 @@ def _zones() -> frozenset[str]:
     return frozenset(available_timezones())
 
 
+def _services(value: object) -> object:
+    """A name or a list of names; ``any`` stands alone."""
+    names = [value] if isinstance(value, str) else value
+    if not isinstance(names, list) or not names:
+        raise ValueError(f"must name a service, a list of them, or {ANY}; write service: Billing")
+    if not all(isinstance(name, str) and name.strip() == name and name for name in names):
+        raise ValueError("has something that is not a service's name; write [Billing, Signup]")
+    if ANY in names and len(names) > 1:
+        raise ValueError(f"{ANY} is every service; write it alone, or only names")
+    return tuple(dict.fromkeys(names))
+
+
 _DURATION_SCHEMA = {"type": "string", "pattern": DURATION_PATTERN, "examples": ["30s", "2m", "24h"]}
 
 Duration = Annotated[timedelta, BeforeValidator(_positive), WithJsonSchema(_DURATION_SCHEMA)]
@@ -152,3 +166,13 @@ Share = Annotated[
     WithJsonSchema({"type": "string", "pattern": f"^{_SHARE.pattern}$", "examples": ["40%"]}),
 ]
 """A part of a whole: ``40%``."""
+
+_NAME_SCHEMA = {"type": "string", "minLength": 1, "maxLength": 253}
+Services = Annotated[
+    tuple[str, ...],
+    BeforeValidator(_services),
+    WithJsonSchema(
+        {"anyOf": [_NAME_SCHEMA, {"type": "array", "items": _NAME_SCHEMA, "minItems": 1}]}
+    ),
+]
+"""Names of services, in the order written; ``any`` alone for all."""

@@ -21,7 +21,7 @@ from exporter.model.decision import Mode
 from exporter.model.operation import Budget, Window
 from exporter.model.redact import redact_text
 from exporter.model.variables import ITEM_KINDS
-from exporter.policy.actions import ACTIONS, BUILT_ACTIONS, NOT_BUILT
+from exporter.policy.actions import ACTIONS, BUILT_ACTIONS, NOT_BUILT, highest_mode
 from exporter.policy.breaker import Breaker
 from exporter.policy.cel import Condition, compile_condition
 from exporter.policy.cel_errors import ConditionError
@@ -154,14 +154,32 @@ class _Parser:
             for detail in error.errors(include_url=False):
                 self._problems.append(spell(detail, self._document, inner))
             return None
-        return model.model_dump(exclude_none=True)
+        arguments = model.model_dump(exclude_none=True)
+        self._check_mode(row, path, name, arguments)
+        return arguments
+
+    def _check_mode(
+        self, row: dict[str, Any], path: Path, name: str, arguments: Mapping[str, Any]
+    ) -> None:
+        most, mend = highest_mode(name, arguments)
+        mode = row.get("mode")
+        if mode in set(Mode) and Mode(str(mode)).rank > most.rank:
+            inner = (*path, "mode")
+            message = f"{mode} is more than {name} may have like this, which is {most} at most"
+            mend = f"; {mend}, or write {most}" if mend else f"; write {most}"
+            self._add(self._document.mark(inner), inner, message + mend)
 
     def _check_for_each(self, row: dict[str, Any], path: Path, name: str) -> None:
         for_each, action = row.get("for_each"), ACTIONS[name]
-        kinds = listing(k for k in action.for_each if k)
+        kinds = listing(sorted(k for k in action.for_each if k))
+        inner = (*path, "for_each")
         if for_each in ITEM_KINDS and for_each not in action.for_each:
-            message = f"{name} cannot work on {for_each}; write {kinds}, or leave for_each out"
-            self._add(self._document.mark((*path, "for_each")), (*path, "for_each"), message)
+            or_none = ", or leave for_each out" if None in action.for_each else ""
+            message = f"{name} cannot work on {for_each}; write {kinds}{or_none}"
+            self._add(self._document.mark(inner), inner, message)
+        elif for_each is None and None not in action.for_each:
+            message = f"is missing: {name} works on items; write for_each: {kinds}"
+            self._add(self._document.mark(inner), inner, message)
         given = row["action"][name]
         if for_each == "workers" and isinstance(given, Mapping) and given.get("url") is not None:
             inner = (*path, "action", name, "url")

@@ -9,10 +9,13 @@ from types import MappingProxyType
 from typing import Any
 
 from exporter.model.decision import Mode
+from exporter.model.findings import Item
 from exporter.model.operation import Budget, PolicyRef
 from exporter.model.target import Target
+from exporter.policy.actions import ACTIONS
 from exporter.policy.breaker import Breaker
 from exporter.policy.cel import Condition
+from exporter.policy.fields import ANY
 from exporter.policy.storm import Storm
 from exporter.policy.windows import DayWindow
 
@@ -80,6 +83,20 @@ class Policy:
                 return self.places[path]
             path = path.rpartition(".")[0]
         return self.place
+
+    def concerns(self, item: Item) -> bool:
+        """Whether an item is among what the action names: its services, its causes."""
+        named, causes = self.arguments.get("service"), self.arguments.get("causes")
+        if named is not None and named != (ANY,) and item.values.get("item.service") not in named:
+            return False
+        return causes is None or item.values.get("item.cause") in causes
+
+    @property
+    def together(self) -> int:
+        """How many ready items of a target one operation may hold."""
+        if self.for_each is None or not ACTIONS[self.action].several:
+            return 1
+        return int(self.arguments.get("max_items", 1))
 
     @property
     def ref(self) -> PolicyRef:

@@ -217,6 +217,8 @@ EXAMPLES: Mapping[str, str] = MappingProxyType(
         "start": 'start: "22:00"',
         "end": 'end: "05:00"',
         "timezone": "timezone: Europe/Berlin",
+        "service": "service: Billing",
+        "max_items": "max_items: 10",
     }
 )
 """What to write for a key that is missing or empty."""

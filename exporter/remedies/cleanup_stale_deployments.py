@@ -3,7 +3,8 @@
 There is no drain call: draining is waiting until nothing unfinished is pinned. Deleting earlier
 leaves zombies, and deleting what is latest for a service makes it vanish (restate-facts). So a
 deployment goes only after two full reads agree that it is drained and a narrow one right before
-says so again. What still has work is skipped and recorded; nothing is ever killed here.
+says so again. What still has work is skipped and recorded, and nothing is ever killed, except
+where a person asked for a forced drain of a dead endpoint (``force_drain``).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from exporter.model.errors import CallFailedError, MedicError, RefusedError
 from exporter.model.operation import ActResult, ItemOutcome, Plan, Request
 from exporter.model.report import Report
 from exporter.model.views import Deployment, DeploymentsView
+from exporter.remedies.force_drain import doomed_steps, doomed_work, drain
 from exporter.remedies.registered import read_registered, shown, url_of
 from exporter.remedies.remedy import Remedy, RemedyContext, WriteGuard
 from exporter.remedies.survey import Survey, survey_around, untouchable
@@ -39,10 +41,11 @@ async def preflight(context: RemedyContext, request: Request) -> Plan:
     url = url_of(request, context)
     survey = await survey_around(context, url)
     delete = survey.in_state("drained")
-    draining = survey.in_state("draining")
+    doomed = await doomed_work(context, request, survey)
+    draining = [i for i in survey.in_state("draining") if i not in doomed]
     if not request.by_person:
         delete = _long_drained(delete, context, request.arguments.get("drained_for", DRAINED_FOR))
-        if not delete:
+        if not delete and not doomed:
             raise RefusedError("would-not-help", "no deployment has been drained for long enough")
         draining = []
     limit = int(request.arguments.get("max_items", MAX_ITEMS))
@@ -50,16 +53,18 @@ async def preflight(context: RemedyContext, request: Request) -> Plan:
     patience: timedelta = request.arguments.get("drain_timeout", DRAIN_TIMEOUT)
     wait = format_duration(patience)
     urls = {d.id: shown(d.url) for d in survey.registered.deployments.items}
+    kills = f", kill {sum(map(len, doomed.values()))} invocations" if doomed else ""
     count = f"{len(delete)} drained deployment{'' if len(delete) == 1 else 's'}"
     return Plan(
         remedy=NAME,
         target=context.target.name,
-        summary=f"keep {shown(url)}, delete {count}",
+        summary=f"keep {shown(url)}, delete {count}{kills}",
         arguments={
             "url": url,
             "keep": survey.keep.id,
             "delete": delete,
             "waitFor": draining,
+            "kill": dict(doomed),
             "waitSeconds": patience.total_seconds() if draining else 0,
         },
         rests_on={"keep": survey.keep.id},
@@ -72,6 +77,7 @@ async def preflight(context: RemedyContext, request: Request) -> Plan:
         },
         steps=(
             *(f"delete {i} ({urls[i]}), drained" for i in delete),
+            *doomed_steps(doomed, urls),
             *(f"wait up to {wait} for {i} ({urls[i]}) to drain, else skip it" for i in draining),
         ),
     )
@@ -97,16 +103,36 @@ async def act(context: RemedyContext, plan: Plan, guard: WriteGuard) -> ActResul
             outcome = ItemOutcome(deployment_id, "skipped", f"it is {reason}")
         await guard.item_done(outcome)
         outcomes.append(outcome)
+    killed: list[str] = []
+    for deployment_id, keys in plan.arguments.get("kill", {}).items():
+        done, outcome = await _force(context, guard, survey, deployment_id, list(keys))
+        await guard.item_done(outcome)
+        outcomes.append(outcome)
+        killed += done
     deleted = [o.key for o in outcomes if o.outcome == "deleted"]
     return ActResult(
         after={
             "deleted": deleted,
             "skipped": {o.key: o.detail for o in outcomes if o.key not in deleted},
+            "killed": killed,
         },
         items=tuple(outcomes),
-        nothing_to_do=not deleted,
-        partial=0 < len(deleted) < len(outcomes),
+        nothing_to_do=not deleted and not killed,
+        partial=bool(deleted or killed) and len(deleted) < len(outcomes),
     )
+
+
+async def _force(
+    context: RemedyContext, guard: WriteGuard, survey: Survey, deployment_id: str, keys: list[str]
+) -> tuple[list[str], ItemOutcome]:
+    """Kill what is listed, then delete as ever. What was killed, and what became of it."""
+    if survey.states.get(deployment_id) not in {"draining", "drained"}:
+        reason = survey.skipped.get(deployment_id) or "gone"
+        return [], ItemOutcome(deployment_id, "skipped", f"it is {reason}")
+    killed, why_not = await drain(context, guard, survey, deployment_id, keys)
+    if why_not is not None:
+        return killed, ItemOutcome(deployment_id, "skipped", why_not)
+    return killed, await _delete(context, guard, survey.keep, deployment_id)
 
 
 async def _second_survey(context: RemedyContext, plan: Plan) -> Survey:

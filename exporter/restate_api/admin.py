@@ -1,7 +1,7 @@
 """Restate's admin API: what is registered, and registering.
 
 Reads and writes as the REST routes have them; when to write is decided elsewhere. Routes for single
-invocations (kill, cancel, resume …) belong in a class of their own over the same client.
+invocations are in ``lifecycle``.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ class Admin:
     async def deployment(self, deployment_id: str) -> WholeRegistration | None:
         """One deployment with its services' handlers; None when there is no such deployment."""
         answer = await self._http.request(
-            "GET", f"/deployments/{_segment(deployment_id)}", expect=(200, 404)
+            "GET", f"/deployments/{segment(deployment_id)}", expect=(200, 404)
         )
         if _absent(answer):
             return None
@@ -118,12 +118,12 @@ class Admin:
 
     async def get_service(self, name: str) -> ServiceDetails | None:
         """One registered service with its settings; None when there is no such service."""
-        answer = await self._http.request("GET", f"/services/{_segment(name)}", expect=(200, 404))
+        answer = await self._http.request("GET", f"/services/{segment(name)}", expect=(200, 404))
         return None if _absent(answer) else _details(answer)
 
     async def patch_service(self, name: str, settings: Mapping[str, str | bool]) -> ServiceDetails:
         """Write: change settings of a service, and return it as it is afterwards."""
-        path = f"/services/{_segment(name)}"
+        path = f"/services/{segment(name)}"
         return _details(await self._http.request("PATCH", path, json=dict(settings)))
 
     async def dry_run(self, registration: Registration) -> Discovered:
@@ -146,7 +146,7 @@ class Admin:
         aiohttp repeats a DELETE once on a kept connection that turns out to be closed, so false
         can also mean that this very call removed it.
         """
-        path = f"/deployments/{_segment(deployment_id)}?force={str(force).lower()}"
+        path = f"/deployments/{segment(deployment_id)}?force={str(force).lower()}"
         answer = await self._http.request("DELETE", path, expect=(200, 202, 404))
         return not _absent(answer)
 
@@ -191,7 +191,7 @@ def _absent(answer: Answer) -> bool:
     return True
 
 
-def _segment(name: str) -> str:
+def segment(name: str) -> str:
     """One segment of a path, whatever a name holds."""
     if name in {"", ".", ".."}:
         raise CallFailedError(Reason.PROTOCOL, f"{name!r} cannot be asked for", sent=False)

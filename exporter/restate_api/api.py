@@ -8,6 +8,8 @@ from datetime import timedelta
 from exporter.restate_api.admin import DISCOVERY_TIMEOUT, Admin
 from exporter.restate_api.ingress import Ingress
 from exporter.restate_api.invocations import Invocations
+from exporter.restate_api.lifecycle import Lifecycle
+from exporter.restate_api.lookups import Lookups
 from exporter.restate_api.query import QUERY_TIMEOUT, Query
 from exporter.transport import TokenProvider, Transport
 
@@ -22,6 +24,8 @@ class RestateApi:
     admin: Admin
     query: Query
     invocations: Invocations
+    lookups: Lookups
+    lifecycle: Lifecycle
 
 
 def connect(
@@ -43,9 +47,12 @@ def connect(
     """
     admin = transport.client(admin_url, token=admin_token, timeout=timeout)
     query = Query(admin, timeout=query_timeout)
+    invocations = Invocations(query)
     return RestateApi(
         ingress=Ingress(transport.client(ingress_url, token=ingress_token, timeout=timeout)),
         admin=Admin(admin, discovery_timeout=discovery_timeout),
         query=query,
-        invocations=Invocations(query),
+        invocations=invocations,
+        lookups=Lookups(query, invocations),
+        lifecycle=Lifecycle(admin),
     )

@@ -47,7 +47,7 @@ JOURNAL_MISMATCH = "RT0016"
 _TEXT = 500
 _T = TypeVar("_T")
 
-_ITEM = (
+ITEM_COLUMNS = (
     "id, target_service_name, target_service_ty, target_service_key, target_handler_name, status, "
     "pinned_deployment_id, created_at, modified_at, completed_at, "
     f"substr(completion_failure, 1, {_TEXT}) AS failure"
@@ -154,9 +154,9 @@ class Invocations:
         """Paused invocations, longest paused first, with why, and who paused them."""
         rows = await self._items("status = 'paused'", "modified_at", LIST_LIMIT + 1)
         listed = rows[:LIST_LIMIT]
-        events, states = await self._pauses([row.id for row in listed])
+        events, states = await self.pauses([row.id for row in listed])
         return Listed(
-            tuple(paused_item(row, events.get(row.id), states.get(row.id)) for row in listed),
+            tuple(paused_item(item(row), events.get(row.id), states.get(row.id)) for row in listed),
             complete=len(rows) <= LIST_LIMIT,
         )
 
@@ -223,7 +223,7 @@ class Invocations:
 
     async def _items(self, where: str, order: str, limit: int) -> list[InvocationRow]:
         return await self._query.rows(
-            f"SELECT {_ITEM} FROM sys_invocation_status WHERE {where} "  # noqa: S608 - literal()
+            f"SELECT {ITEM_COLUMNS} FROM sys_invocation_status WHERE {where} "  # noqa: S608 - literal()
             f"ORDER BY {order} LIMIT {limit}",
             InvocationRow,
         )
@@ -242,9 +242,7 @@ class Invocations:
         )
         return {(row.service, row.key): row.n for row in rows}
 
-    async def _pauses(
-        self, ids: list[str]
-    ) -> tuple[dict[str, PausedEventRow], dict[str, StateRow]]:
+    async def pauses(self, ids: list[str]) -> tuple[dict[str, PausedEventRow], dict[str, StateRow]]:
         """The newest ``Paused`` event of each, and the attempts their leader still remembers."""
         if not ids:
             return {}, {}

@@ -71,17 +71,17 @@ def retrying_item(row: InvocationRow, state: StateRow) -> InvocationItem:
 
 
 def paused_item(
-    row: InvocationRow, event: PausedEventRow | None, state: StateRow | None
+    one: InvocationItem, event: PausedEventRow | None, state: StateRow | None
 ) -> InvocationItem:
     """One paused invocation, with what its newest ``Paused`` event says.
 
     A person paused what had no failure, or is still remembered as retrying; see above.
     """
     if event is None:
-        return item(row)
+        return one
     failure = _last_failure(event)
     return replace(
-        item(row),
+        one,
         retries=state.retry_count if state else 0,
         error_code=(failure.restate_doc_error_code or "") if failure else "",
         error=clean_text(failure.error_message) if failure else "",

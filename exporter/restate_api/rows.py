@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Generic, TypeVar
+from datetime import UTC, datetime
+from typing import Annotated, Generic, TypeVar
 
-from pydantic import AwareDatetime
+from pydantic import AfterValidator, AwareDatetime
 
 from exporter.restate_api.bodies import AnyServiceType, Body, PathSafe
 
 Row = TypeVar("Row", bound=Body)
+
+
+def _in_utc(moment: datetime) -> datetime:
+    """SQL's ``now()`` comes without a zone (live 1.6.2 and 1.7.12); it is UTC."""
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
 
 
 class Rows(Body, Generic[Row]):
@@ -52,6 +58,12 @@ class InvocationRow(Body):
     modified_at: AwareDatetime
     completed_at: AwareDatetime | None = None
     failure: str = ""
+
+
+class ExactRow(InvocationRow):
+    """One invocation, with how it ended."""
+
+    completion_result: str | None = None
 
 
 class StateRow(Body):
@@ -99,3 +111,26 @@ class PausedEvent(Body):
     """The JSON of a ``Paused`` event. What never failed has no ``last_failure``."""
 
     last_failure: PausedFailure | None = None
+
+
+class AttemptRow(Body):
+    """Whether the last attempt of an invocation failed."""
+
+    id: PathSafe
+    failed: bool
+
+
+class KeyRow(Body):
+    """The name of one state or promise of a key."""
+
+    key: str
+
+
+class SleepRow(Body):
+    """One entry of a journal that sleeps, or its first one, beside the server's own time."""
+
+    position: int
+    entry_type: str
+    entry_lite_json: str | None = None
+    sleep_wakeup_at: AwareDatetime | None = None
+    now: Annotated[datetime, AfterValidator(_in_utc)]

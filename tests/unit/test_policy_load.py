@@ -160,7 +160,7 @@ CASES = {
     "each": ("name: good", "name: good\n    for_each: worker", "3:15", "did you mean 'workers'?"),
     "kind": ("name: good", "name: good\n    for_each: deployments", "3:15", "write workers"),
     "action": ("force-redeploy:", "force-redploy:", "4:14", "did you mean 'force-redeploy'?"),
-    "unbuilt": ("force-redeploy:", "kill-invocations:", "4:14", "not built yet"),
+    "unbuilt": ("force-redeploy:", "purge-invocations:", "4:14", "not built yet"),
     "two": ("{force-redeploy: {}}", "{force-redeploy: {}, notify: {}}", "4:13", "more than one"),
     "none": ("{force-redeploy: {}}", "{}", "4:13", "action: is empty"),
     "plain": ("{force-redeploy: {}}", "force-redeploy", "4:13", "action: {force-redeploy: {}}"),
@@ -168,8 +168,8 @@ CASES = {
     "drain": (
         "force-redeploy: {}",
         "cleanup-stale-deployments: {force_drain: true}",
-        "4:42",
-        "not built yet",
+        "4:41",
+        "write max_kills beside it",
     ),
     "items": (
         "force-redeploy: {}",

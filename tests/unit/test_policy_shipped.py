@@ -12,7 +12,14 @@ import pytest
 from exporter.model.carry import carry_over
 from exporter.model.component import Component
 from exporter.model.decision import Mode, Result
-from exporter.model.views import Deployment, DeploymentsView, DriftView
+from exporter.model.views import (
+    Deployment,
+    DeploymentsView,
+    DriftView,
+    FailedRun,
+    InvocationItem,
+    InvocationsView,
+)
 from exporter.policy.actions import BUILT_ACTIONS
 from exporter.policy.check import check
 from exporter.policy.load import load_policies
@@ -107,6 +114,47 @@ def test_drained_deployments_are_cleaned_up_when_they_pile_up() -> None:
         return decisions(rule, report(seen), world())[0].result
 
     assert (found(6), found(5), found(9, "Strange")) == (Result.ACT, Result.CLEAR, Result.CLEAR)
+
+
+def test_failed_keys_are_recovered_unless_somebody_ended_them() -> None:
+    """An old failure: act. A fresh, killed or blocked one: left alone."""
+    rule = at_once("recover-failed-workflow-keys")
+
+    def found(error: str = "[500] no", minutes: int = 11, siblings: int = 0) -> Result:
+        then = NOW - timedelta(minutes=minutes)
+        run = FailedRun("inv_1", "Flow", "k", "run", then, then, error, siblings)
+        seen = views()
+        seen[Component.INVOCATIONS] = InvocationsView((), (), frozenset(), 0.1, failed_runs=(run,))
+        return decisions(rule, report(seen))[0].result
+
+    assert found() is Result.ACT
+    for left_alone in (found("[409] killed"), found(minutes=9), found(siblings=1)):
+        assert left_alone is Result.CLEAR
+
+
+def test_paused_invocations_are_resumed_unless_code_or_a_person_paused_them() -> None:
+    """Used-up retries: act, five at a time. By hand, RT0016, just now: left alone."""
+    rule = at_once("resume-paused-invocations")
+    then = NOW - timedelta(minutes=6)
+    one = InvocationItem(
+        "inv_1", "Plain", "service", None, "run", "dp_0", then, then, paused_by="retries"
+    )
+
+    def found(*items: InvocationItem) -> list[Result]:
+        seen = views()
+        seen[Component.INVOCATIONS] = InvocationsView((), (), frozenset(), 0.1, paused=items)
+        return [d.result for d in decisions(rule, report(seen))]
+
+    assert found(*(replace(one, id=f"inv_{n}") for n in range(7))) == [
+        *[Result.ACT] * 5,
+        *[Result.HOLD] * 2,
+    ]
+    for left_alone in (
+        replace(one, paused_by="manual"),
+        replace(one, error_code="RT0016"),
+        replace(one, modified_at=NOW),
+    ):
+        assert found(left_alone) == [Result.CLEAR]
 
 
 def test_the_schema_file_is_current() -> None:
