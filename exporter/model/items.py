@@ -96,7 +96,7 @@ def invocation_item(
         "age": age_of(item.modified_at, now),
         "retries": item.retries,
         "resumes": tally.resumes.get(key, 0),
-        "blocks_key": _blocks_key(item, services),
+        "blocks_key": blocks_key(item, services),
     }
     return Item(f"invocations.{kind}", key, _known(values))
 
@@ -106,7 +106,7 @@ def invocation_key(invocation_id: str, created_at: datetime) -> str:
     return f"{invocation_id}@{created_at.isoformat()}"
 
 
-def _blocks_key(item: InvocationItem, services: ServicesView | None) -> bool:
+def blocks_key(item: InvocationItem, services: ServicesView | None) -> bool:
     """An exclusive handler of a virtual object and a workflow's run hold their key."""
     if item.key is None or item.service_type == "service":
         return False
