@@ -35,7 +35,7 @@ class Person:
     def file(self) -> Path:
         return self.folder / "medic.yaml"
 
-    def configure(self, **target: object) -> None:
+    def configure(self, **target: Any) -> None:
         written = target_of(self.restate, **target)
         self.file.write_text(json.dumps({"targets": [written], "timeout": "5s"}))
 
