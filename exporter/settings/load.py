@@ -33,6 +33,8 @@ _LOCALHOST = {
 WITHOUT_A_FILE: Mapping[str, Any] = {"targets": [_LOCALHOST], "max_mode": "observe"}
 """With no file at all: one Restate on this machine, and nothing is ever written to it."""
 CONFIG_FILE_VARIABLE = f"{ENV_PREFIX}CONFIG_FILE"
+SERVICE_URL_VARIABLE = f"{ENV_PREFIX}SERVICE_URL"
+"""The worker that ``redeploy`` registers, where a pipeline does not name it on the command line."""
 _SQLITE = "sqlite:///"
 
 
@@ -179,7 +181,8 @@ def _read(file: Path) -> Document:
 
 def _unknown_variables() -> list[str]:
     known = {f"{ENV_PREFIX}{name.upper()}" for name in Settings.model_fields} | {
-        CONFIG_FILE_VARIABLE
+        CONFIG_FILE_VARIABLE,
+        SERVICE_URL_VARIABLE,
     }
     return [
         f"environment variable {name} is not known{did_you_mean(name, sorted(known))}; unset it"
