@@ -197,6 +197,8 @@ def _tell(text: str) -> None:
 
 def not_registered(error: MedicError, *, as_json: bool, warn: bool) -> None:
     """Say why nothing was registered, and leave with the error's code unless it is a warning."""
+    if isinstance(error, ConfigurationError) and not warn:
+        raise error
     reason = str(getattr(error, "reason", "") or _REASONS.get(type(error), "failed"))
     if as_json:
         print_json({"refused": reason, "message": str(error), "data": getattr(error, "data", {})})

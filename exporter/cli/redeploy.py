@@ -46,7 +46,7 @@ def redeploy(
     ] = False,
     warn: Annotated[
         bool,
-        typer.Option("--warn", help="As --gate, but what fails is a warning and exit 0."),
+        typer.Option("--warn", help="As --gate does; but what fails is a warning and exit 0."),
     ] = False,
     within: Annotated[
         str,

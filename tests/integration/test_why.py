@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import httpx
 
-from lab import ServiceSpec, Version, wait_until
+from lab import RestateServer, ServiceSpec, Version, wait_until
 from tests.integration.person import Person
+from tests.integration.proxy import Fault, Forward, Proxy, Reply
 from tests.integration.surgery import send, until
 from tests.support import ServerFactory, WorkerFactory
 
@@ -257,3 +259,29 @@ def test_work_whose_deployment_is_gone(
     person.mend(command)
     wait_until(lambda: restate.status(other) == "completed", what="its cancellation")
     person.why("Cart", "j", code=0, says=f"{other} was cancelled")
+
+
+async def test_a_token_that_is_refused_is_no_server_that_is_down(
+    any_restate: RestateServer, tmp_path: Path
+) -> None:
+    """A proxy that knows tokens stands before a real server: 401 and 403 at either door."""
+    for status, words in ((401, "missing, wrong or expired"), (403, "does not allow this")):
+        for door in ("ingress", "admin"):
+            upstream = any_restate.ingress_url if door == "ingress" else any_restate.admin_url
+            async with Proxy(upstream) as proxy:
+                proxy.on(lambda _: True, _refusing(status), times=100)
+                person = Person(tmp_path, any_restate)
+                person.configure(**{f"{door}_url": proxy.url})
+                says = f"{door} broken is up, and refuses the token"
+                command = await asyncio.to_thread(person.why, "Nobody", code=1, says=says)
+                assert command == "restate-medic doctor"
+                done = await asyncio.to_thread(person.run, "doctor")
+            assert done.exit_code == 1
+            assert words in " ".join(done.stdout.split())
+
+
+def _refusing(status: int) -> Fault:
+    async def refuse(_forward: Forward) -> Reply:
+        return Reply(status, b'{"message": "no"}')
+
+    return refuse
