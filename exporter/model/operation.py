@@ -97,6 +97,12 @@ class Request:
     budget: Budget | None = None
     """A policy's limits. A person's operation has none."""
     request_id: str | None = None
+    role: str | None = None
+    """Of the key that a person came with, at that time."""
+    route: str | None = None
+    """The route of the HTTP interface that they came through."""
+    asked_at: datetime | None = None
+    """When they asked; the operation itself begins once its preflight is through."""
     true_since: datetime | None = None
     """Since when a policy's condition has been true: where the time to heal begins."""
 
@@ -211,6 +217,9 @@ class Operation:
     outcome: Outcome | None = None
     error: str | None = None
     request_id: str | None = None
+    role: str | None = None
+    route: str | None = None
+    asked_at: datetime | None = None
 
     @property
     def open(self) -> bool:
