@@ -68,6 +68,8 @@ def opening_body(row: Row, request: Request, plan: Plan | None) -> dict[str, Any
     body = {name: row[name] for name in _IN_BODY} | {"allow": clean(request.allow)}
     body["asked_at"] = clean(request.asked_at)
     if plan is not None:
+        # What was asked for may say more than the plan that came of it.
+        body["asked"] = clean(request.arguments) if request.by_person else {}
         body |= {"rests_on": clean(plan.rests_on), "steps": clean(plan.steps)}
     return body
 

@@ -89,6 +89,7 @@ def test_an_operation_keeps_role_route_and_when_it_was_asked_for(store: Store) -
     row = store.reserve(asked, plan_for(asked), owner="me", lease=LEASE, now=at(5))
     refused = store.refuse(asked, reason="not-latest", message="no", now=at(6))
     answered = store.record_answered(replace(asked, remedy="doctor"), now=at(7))
+    assert store.entries(row.id)[0].data["asked"] == {"url": "http://w:9080/"}
     for one in (row, refused, answered):
         stored = store.operation(one.id)
         assert stored == one
