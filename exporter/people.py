@@ -51,6 +51,8 @@ class People:
         self._now = now
         self.accepting = True
         """False while the process stops: what is begun then could be cut off."""
+        self.verification = Verification()
+        """What must be seen of what was done, and within what time."""
 
     async def perform(self, request: Request, *, confirmed: Plan | None = None) -> Operation:
         """Carry it out, verify it at once, and return its closed row.
@@ -63,7 +65,7 @@ class People:
             await self.refused(request, STOPPING, str(error))
             raise error
         return await self._remediator.perform_detached(
-            request, self._backends()[request.target], Verification(), confirmed=confirmed
+            request, self._backends()[request.target], self.verification, confirmed=confirmed
         )
 
     async def doctor(self, request: Request) -> Report:

@@ -49,7 +49,7 @@ def error_response(
         data=dict(data),
         request_id=request_id,
     )
-    return JSONResponse(body.model_dump(mode="json", by_alias=True), status, headers)
+    return JSONResponse(body.model_dump(mode="json", by_alias=True), int(status), headers)
 
 
 def failure_response(failure: Failure, *, request_id: str) -> JSONResponse:
