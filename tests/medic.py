@@ -7,12 +7,17 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
+from exporter.ledger.engine import connect, ledger_url
+from exporter.ledger.keys import digest_of, new_key
+from exporter.ledger.store import Store
+from exporter.model.keys import Role
 from lab import Child, Restate, clean_environment, free_ports, wait_until
 
 PATIENCE_SECONDS = 30.0
@@ -146,10 +151,12 @@ class Medic:
         return httpx.post(url, headers=sent, timeout=seconds, trust_env=False, **json_body)  # type: ignore[arg-type]
 
     def key(self, name: str = "ops", role: str = "operator") -> str:
-        """A new key for the HTTP interface, made as a person makes one."""
-        answer = self.command("key", "new", name, "--role", role)
-        assert answer.returncode == 0, answer.stderr
-        return answer.stdout.strip()
+        """A new key for the HTTP interface, put into the ledger as ``key new`` does."""
+        secret, engine = new_key(), connect(ledger_url(f"sqlite:///{self.folder}/data/medic.db"))
+        now = datetime.now(UTC)
+        Store(engine).add_key(name, Role(role), digest=digest_of(secret), actor="mira", now=now)
+        engine.dispose()
+        return secret
 
     def samples(self, name: str) -> dict[tuple[tuple[str, str], ...], float]:
         """The samples of one metric, without its prefix: sorted labels to value."""

@@ -92,7 +92,8 @@ class Gate:
             self._access.on_failure()
             return _No(Code.UNAUTHORIZED, "a key is needed: send it in the header X-Api-Key")
         try:
-            key = await self._access.keyring.find(given)
+            limited = self._attempts.wait_seconds(_client(scope)) > 0
+            key = await self._access.keyring.find(given, look_again=not limited)
         except LedgerUnavailableError as error:
             return _No(Code.LEDGER_UNAVAILABLE, str(error))
         if key is None:
