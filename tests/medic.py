@@ -138,17 +138,23 @@ class Medic:
 
     def get(self, path: str, **headers: str) -> httpx.Response:
         """A GET as a browser or Prometheus sends it."""
-        url = f"http://127.0.0.1:{self.port}{path}"
-        return httpx.get(url, headers=headers, timeout=10, trust_env=False)
+        return httpx.get(self.url(path), headers=headers, timeout=10, trust_env=False)
 
-    def post(
-        self, path: str, body: object = None, *, seconds: float = 60, **headers: str
-    ) -> httpx.Response:
+    def post(self, path: str, body: object = None, **headers: str) -> httpx.Response:
         """A POST, of JSON if there is a body; ``x_api_key`` is the header ``X-Api-Key``."""
-        url = f"http://127.0.0.1:{self.port}{path}"
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         json_body = {} if body is None else {"json": body}
-        return httpx.post(url, headers=sent, timeout=seconds, trust_env=False, **json_body)  # type: ignore[arg-type]
+        return httpx.post(
+            self.url(path),
+            headers=sent,
+            timeout=60,
+            trust_env=False,
+            **json_body,  # type: ignore[arg-type]
+        )
+
+    def url(self, path: str) -> str:
+        """Where a path is."""
+        return f"http://127.0.0.1:{self.port}{path}"
 
     def key(self, name: str = "ops", role: str = "operator") -> str:
         """A new key for the HTTP interface, put into the ledger as ``key new`` does."""

@@ -63,7 +63,7 @@ class Gate:
     def __init__(self, app: ASGIApp, *, access: Access, attempts: Attempts | None = None) -> None:
         self._app = app
         self._access = access
-        self._attempts = attempts or Attempts()
+        self._attempts = Attempts() if attempts is None else attempts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass one request on, or answer it here."""
