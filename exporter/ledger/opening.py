@@ -94,7 +94,7 @@ def _closed(outcome: Outcome, now: datetime) -> dict[str, Any]:
 
 _ABSENT = dict.fromkeys(
     (*("outcome", "counted_at", "touched_at", "acted_at"), *("finished_at", "locks"))
-) | dict.fromkeys(("owner", "lease_until"))
+) | dict.fromkeys(("owner", "lease_until", "relapsed_at", "relapsed_seq"))
 
 
 def _insert(journal: Journal, kind: EntryKind, row: dict[str, Any], body: object) -> Operation:

@@ -95,6 +95,7 @@ def operation_of(row: Row) -> Operation:
         outcome=Outcome(row["outcome"]) if row["outcome"] else None,
         error=row["error"],
         request_id=row["request_id"],
+        relapsed_at=row["relapsed_at"],
     )
 
 

@@ -19,10 +19,11 @@ from exporter.ledger.failures import Failures
 from exporter.ledger.orders import Orders, in_force
 from exporter.ledger.rows import Row, operation_of
 from exporter.ledger.stamps import Stamps
-from exporter.ledger.tables import entries, head, operations
+from exporter.ledger.tables import entries, head, operation_items, operations
 from exporter.ledger.texts import item_key
 from exporter.model.decision import Mode
-from exporter.model.operation import Operation, Outcome, Usage
+from exporter.model.operation import HELPED, NOT_DONE, Operation, Outcome, Usage
+from exporter.model.relapse import Helped
 from exporter.policy.breaker import Failure
 
 _COLUMNS = tuple(
@@ -30,6 +31,7 @@ _COLUMNS = tuple(
     for name in (
         *("id", "target", "remedy", "source", "actor", "policy", "mode", "outcome"),
         *("counted_at", "touched_at", "finished_at", "item_keys", "seq"),
+        *("relapsed_at", "relapsed_seq"),
     )
 )
 _DONE = frozenset({Outcome.VERIFIED, Outcome.UNVERIFIED, Outcome.PARTIAL})
@@ -52,6 +54,8 @@ class Delta:
     changed: tuple[Row, ...]
     open: tuple[Operation, ...]
     orders: Orders
+    done: Mapping[str, frozenset[str]]
+    """Of operations that helped only partly: the items they did help."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +99,9 @@ class Standing:
         self._items: defaultdict[tuple[str, str], dict[str, set[str]]] = defaultdict(dict)
         self._people: defaultdict[str, dict[str, ByPerson]] = defaultdict(dict)
         self._failed = Failures()
+        self._helped: defaultdict[tuple[str, str], dict[str, tuple[int, Helped]]] = defaultdict(
+            dict
+        )
 
     @property
     def seq(self) -> int:
@@ -131,6 +138,11 @@ class Standing:
         """How often each item was acted on to the end: verified, unverified or partial."""
         return Counts(self._items.get((target, remedy), {}))
 
+    def helped(self, target: str, remedy: str, item: str) -> Helped | None:
+        """The newest operation, a person's included, that was seen to help an item."""
+        found = self._helped.get((target, remedy), {}).get(item_key(item))
+        return found[1] if found else None
+
     def last_manual(self, target: str) -> ByPerson | None:
         """The newest operation by a person that was reserved and not refused before it wrote."""
         return max(self._people.get(target, {}).values(), key=lambda p: p.at, default=None)
@@ -159,7 +171,8 @@ class Standing:
             locking = select(operations).where(operations.c.locks.is_not(None))
             rows = connection.execute(locking).mappings()
             open_now = tuple(operation_of(row) for row in rows)
-            return Delta(seq, whole, changed, open_now, in_force(connection))
+            done = _done(connection, None if whole else self._seq)
+            return Delta(seq, whole, changed, open_now, in_force(connection), done)
 
     def apply(self, delta: Delta | None) -> None:
         """Take in what ``fetch`` read."""
@@ -168,12 +181,12 @@ class Standing:
         if delta.whole:
             self._forget()
         for row in delta.changed:
-            self._put(row)
+            self._put(row, delta.done)
         self._open = {operation.target: operation for operation in delta.open}
         self._orders = delta.orders
         self._seq = delta.seq
 
-    def _put(self, row: Row) -> None:
+    def _put(self, row: Row, done: Mapping[str, frozenset[str]]) -> None:
         by_policy, rehearsal = row["source"] == "policy", row["mode"] == Mode.OBSERVE
         target, remedy = row["target"], row["remedy"]
         if by_policy:
@@ -190,8 +203,11 @@ class Standing:
         self._count(touched, row["id"], row["touched_at"])
         if not by_policy and not rehearsal:
             self._put_person(row)
-        if by_policy and not rehearsal and row["outcome"] in _FAILED:
+        bad = row["outcome"] in _FAILED or row["relapsed_at"] is not None
+        if by_policy and not rehearsal and bad:
             self._failed.put(row)
+        if not rehearsal and row["outcome"] in HELPED:
+            self._put_helped(row, done)
         if row["outcome"] in _DONE and not rehearsal:
             for key in row["item_keys"]:
                 self._items[target, remedy].setdefault(key, set()).add(row["id"])
@@ -204,6 +220,15 @@ class Standing:
                 self._stamps[key].put(operation_id, at)
             elif key in self._stamps:
                 self._stamps[key].drop(operation_id)
+
+    def _put_helped(self, row: Row, done: Mapping[str, frozenset[str]]) -> None:
+        known = self._helped[row["target"], row["remedy"]]
+        policy = row["policy"] if row["source"] == "policy" else None
+        helped = Helped(row["id"], policy, row["finished_at"], row["relapsed_at"] is not None)
+        partly = row["outcome"] == Outcome.PARTIAL
+        for key in done.get(row["id"], ()) if partly else row["item_keys"]:
+            if key not in known or known[key][0] <= row["seq"]:
+                known[key] = row["seq"], helped
 
     def _put_person(self, row: Row) -> None:
         people = self._people[row["target"]]
@@ -223,3 +248,24 @@ def _since(connection: Connection, seq: int) -> tuple[Row, ...]:
     touched = select(entries.c.operation_id).where(entries.c.seq > seq)
     query = select(*_COLUMNS).where(operations.c.id.in_(touched))
     return tuple(connection.execute(query).mappings())
+
+
+def _done(connection: Connection, seq: int | None) -> Mapping[str, frozenset[str]]:
+    """Of operations that helped partly (since an entry): the keys of the items they did help.
+
+    One with an error was stopped before anybody looked whether it had helped.
+    """
+    items = operation_items.c
+    query = (
+        select(items.operation_id, items.key)
+        .join(operations, operations.c.id == items.operation_id)
+        .where(operations.c.outcome == str(Outcome.PARTIAL), operations.c.error.is_(None))
+        .where(items.outcome.is_not(None), items.outcome.not_in(NOT_DONE))
+    )
+    if seq is not None:
+        touched = select(entries.c.operation_id).where(entries.c.seq > seq)
+        query = query.where(items.operation_id.in_(touched))
+    done: defaultdict[str, set[str]] = defaultdict(set)
+    for operation_id, key in connection.execute(query):
+        done[operation_id].add(key)
+    return {operation_id: frozenset(keys) for operation_id, keys in done.items()}

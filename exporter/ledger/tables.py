@@ -77,6 +77,9 @@ operations = Table(
     Column("summary", Text, nullable=False),
     Column("error", Text),
     Column("request_id", Text),
+    # When a reading showed that its success did not last, and the entry that tells it.
+    Column("relapsed_at", UtcTime),
+    Column("relapsed_seq", BIG),
     CheckConstraint("(phase = 'closed') = (outcome IS NOT NULL)", name="outcome"),
     CheckConstraint("locks IS NULL OR (locks = target AND outcome IS NULL)", name="locks"),
     Index(None, "target", "remedy", "counted_at"),

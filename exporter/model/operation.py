@@ -150,6 +150,8 @@ class Plan:
     """Items of the request that are not in ``items``; each waits as after a refusal of its own."""
 
 
+HELPED = frozenset({Outcome.VERIFIED, Outcome.PARTIAL})
+"""Outcomes of what was seen to help; a ``partial`` one with an error was stopped before that."""
 NOT_DONE = frozenset({"skipped", "failed", "indeterminate"})
 """What an item's outcome is called when what was wanted was not done, or nobody knows."""
 
@@ -211,6 +213,8 @@ class Operation:
     outcome: Outcome | None = None
     error: str | None = None
     request_id: str | None = None
+    relapsed_at: datetime | None = None
+    """When a later reading showed that its success did not last; its outcome stays what it was."""
 
     @property
     def open(self) -> bool:
