@@ -125,7 +125,8 @@ async def test_it_counts_as_one_failure_before_and_after_it_is_written(shift: Sh
 @pytest.mark.parametrize("why", ["a person's", "another's pause", "stale", "failed", "old", "late"])
 async def test_what_is_no_relapse(shift: Shift, why: str) -> None:
     """Nothing is decided on what is not read now, or is nobody's failure."""
-    await resumed(shift, 60 * 25 if why == "late" else 30, person=why == "a person's")
+    minutes_ago = {"late": 60 * 25, "old": 0}.get(why, 30)
+    await resumed(shift, minutes_ago, person=why == "a person's")
     part = shift.parts["prod"]
     due = frozenset(Component)
     match why:
@@ -138,7 +139,7 @@ async def test_what_is_no_relapse(shift: Shift, why: str) -> None:
         case "failed":
             part.failing[Component.INVOCATIONS] = Reason.TIMEOUT
         case "old":
-            shift.clock.at = NOW - 40 * MINUTE
+            shift.clock.at = NOW - MINUTE / 60
             shift.fleet.merge(part.target, part.readings(), now=shift.clock.now())
             shift.clock.at = NOW
             due -= {Component.INVOCATIONS}
