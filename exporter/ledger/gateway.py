@@ -61,6 +61,7 @@ class Ledger:
     note_item = _call(Store.note_item, writes=True)
     mark_acted = _call(Store.mark_acted, writes=True)
     finish = _call(Store.finish, writes=True)
+    note_relapse = _call(Store.note_relapse, writes=True)
     sweep = _call(Store.sweep, writes=True)
     take_over = _call(Store.take_over, writes=True)
     note_changes = _call(Store.note_changes, writes=False)

@@ -97,6 +97,7 @@ def operation_of(row: Row) -> Operation:
         request_id=row["request_id"],
         approved_by=row["approved_by"],
         approved_at=row["approved_at"],
+        relapsed_at=row["relapsed_at"],
     )
 
 

@@ -80,6 +80,9 @@ operations = Table(
     Column("request_id", Text),
     Column("approved_by", Text),
     Column("approved_at", UtcTime),
+    # When a reading showed that its success did not last, and the entry that tells it.
+    Column("relapsed_at", UtcTime),
+    Column("relapsed_seq", BIG),
     CheckConstraint("(phase = 'closed') = (outcome IS NOT NULL)", name="outcome"),
     CheckConstraint("locks IS NULL OR (locks = target AND outcome IS NULL)", name="locks"),
     Index(None, "target", "remedy", "counted_at"),

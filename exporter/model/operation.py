@@ -152,6 +152,8 @@ class Plan:
     """Items of the request that are not in ``items``; each waits as after a refusal of its own."""
 
 
+HELPED = frozenset({Outcome.VERIFIED, Outcome.PARTIAL})
+"""Outcomes of what was seen to help; a ``partial`` one with an error was stopped before that."""
 NOT_DONE = frozenset({"skipped", "failed", "indeterminate"})
 """What an item's outcome is called when what was wanted was not done, or nobody knows."""
 
@@ -216,6 +218,8 @@ class Operation:
     approved_by: str | None = None
     """Who said yes to it, if it waited for a person."""
     approved_at: datetime | None = None
+    relapsed_at: datetime | None = None
+    """When a later reading showed that its success did not last; its outcome stays what it was."""
 
     @property
     def open(self) -> bool:

@@ -25,6 +25,7 @@ def operation_json(operation: Operation) -> dict[str, Any]:
         "createdAt": timestamp(operation.created_at),
         "actedAt": timestamp(operation.acted_at) if operation.acted_at else None,
         "finishedAt": timestamp(operation.finished_at) if operation.finished_at else None,
+        "relapsedAt": timestamp(operation.relapsed_at) if operation.relapsed_at else None,
         "summary": operation.summary,
         "arguments": dict(operation.arguments),
         "items": list(operation.items),
