@@ -197,7 +197,9 @@ class Instruments:
         """Count an operation that has its outcome, time it if it acted, and show it at once."""
         acted = operation.outcome not in _NEVER_ACTED
         if acted and operation.finished_at is not None:
-            seconds = (operation.finished_at - operation.created_at).total_seconds()
+            # How long a person took to say yes is not how long it took.
+            begun = operation.approved_at or operation.created_at
+            seconds = (operation.finished_at - begun).total_seconds()
             self._operation_duration.labels(operation.remedy).observe(max(seconds, 0.0))
         if operation.target in self._targets:
             self._targets[operation.target].operated(operation)
