@@ -65,6 +65,7 @@ operations = Table(
     # The target while it is open and locking: the lock itself.
     Column("locks", Text, unique=True),
     Column("owner", Text),
+    # Of what waits for approval: until when it stands.
     Column("lease_until", UtcTime),
     Column("arguments", JsonText, nullable=False),
     Column("item_keys", JsonText, nullable=False),
@@ -77,6 +78,11 @@ operations = Table(
     Column("summary", Text, nullable=False),
     Column("error", Text),
     Column("request_id", Text),
+    Column("approved_by", Text),
+    Column("approved_at", UtcTime),
+    # When a reading showed that its success did not last, and the entry that tells it.
+    Column("relapsed_at", UtcTime),
+    Column("relapsed_seq", BIG),
     # Of a person who came through the HTTP interface: the key's role, the route, when they asked.
     Column("role", Text),
     Column("route", Text),
@@ -88,6 +94,7 @@ operations = Table(
     Index(None, "policy", "counted_at"),
     Index(None, "counted_at"),
     Index(None, "created_at"),
+    Index(None, "phase"),
 )
 
 operation_items = Table(

@@ -14,7 +14,7 @@ Source = Literal["policy", "api", "cli"]
 
 
 class Phase(StrEnum):
-    """How far an open operation is. ``proposed`` waits for approval and does not lock."""
+    """How far an open operation is. ``proposed`` waits for approval and locks nothing."""
 
     PROPOSED = "proposed"
     RESERVED = "reserved"
@@ -97,6 +97,8 @@ class Request:
     budget: Budget | None = None
     """A policy's limits. A person's operation has none."""
     request_id: str | None = None
+    proposal: str | None = None
+    """The operation that a person approved, which this is to carry out."""
     role: str | None = None
     """Of the key that a person came with, at that time."""
     route: str | None = None
@@ -156,6 +158,8 @@ class Plan:
     """Items of the request that are not in ``items``; each waits as after a refusal of its own."""
 
 
+HELPED = frozenset({Outcome.VERIFIED, Outcome.PARTIAL})
+"""Outcomes of what was seen to help; a ``partial`` one with an error was stopped before that."""
 NOT_DONE = frozenset({"skipped", "failed", "indeterminate"})
 """What an item's outcome is called when what was wanted was not done, or nobody knows."""
 
@@ -217,6 +221,11 @@ class Operation:
     outcome: Outcome | None = None
     error: str | None = None
     request_id: str | None = None
+    approved_by: str | None = None
+    """Who said yes to it, if it waited for a person."""
+    approved_at: datetime | None = None
+    relapsed_at: datetime | None = None
+    """When a later reading showed that its success did not last; its outcome stays what it was."""
     role: str | None = None
     route: str | None = None
     asked_at: datetime | None = None

@@ -6,8 +6,8 @@ A migration never changes once released, so it names its types itself instead of
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0003"
-down_revision = "0002"
+revision = "0005"
+down_revision = "0004"
 branch_labels = None
 depends_on = None
 
