@@ -40,6 +40,7 @@ from exporter.web.status import (
 _SWEEP_SECONDS = 1.0
 _LOOK_FOR_CHANGES_SECONDS = 10.0
 _LEFT_BEHIND_SECONDS = 10.0
+"""At most, between two looks for operations whose owner died; oftener where leases are short."""
 _KEEPINGS = 4
 """How often the lease on the targets is renewed within its length."""
 _PATIENCE_SECONDS = 0.5
@@ -159,7 +160,9 @@ class Daemon:
         self._chores = [
             keeping,
             asyncio.ensure_future(self._every(_SWEEP_SECONDS, self._sweep)),
-            asyncio.ensure_future(self._every(_LEFT_BEHIND_SECONDS, self._left_behind)),
+            asyncio.ensure_future(
+                self._every(min(_LEFT_BEHIND_SECONDS, self._keeping_seconds), self._left_behind)
+            ),
             asyncio.ensure_future(
                 self._every(_LOOK_FOR_CHANGES_SECONDS, self._reload_when_changed)
             ),

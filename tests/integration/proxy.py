@@ -68,6 +68,8 @@ class Proxy:
     def __init__(self, upstream: str) -> None:
         self._upstream = upstream
         self._rules: list[_Rule] = []
+        self.serving: set[asyncio.Task[None]] = set()
+        """A task for each request that has not been answered yet."""
         self.seen: list[Seen] = []
         self.url = ""
 
@@ -92,16 +94,21 @@ class Proxy:
         await self._http.aclose()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+        task = asyncio.current_task()
+        if task is not None:
+            self.serving.add(task)
+            task.add_done_callback(self.serving.discard)
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, httpx.ReadError):
             seen = await _read(reader)
             self.seen.append(seen)
-            reply = await self._fault(seen)(lambda: self._forward(seen))
+            reply = await self.fault_for(seen)(lambda: self._forward(seen))
             if reply is not None:
                 writer.write(_written(reply))
                 await writer.drain()
         writer.close()
 
-    def _fault(self, seen: Seen) -> Fault:
+    def fault_for(self, seen: Seen) -> Fault:
+        """What happens to this request: the first rule's fault, or nothing but forwarding."""
         for rule in self._rules:
             if rule.times > 0 and rule.matches(seen):
                 if rule.skip == 0:
