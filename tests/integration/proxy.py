@@ -70,6 +70,7 @@ class Proxy:
         self._rules: list[_Rule] = []
         self.serving: set[asyncio.Task[None]] = set()
         """A task for each request that has not been answered yet."""
+        self._closed = False
         self.seen: list[Seen] = []
         self.url = ""
 
@@ -91,6 +92,7 @@ class Proxy:
 
     async def __aexit__(self, *_: object) -> None:
         self._server.close()
+        self._closed = True
         await self._http.aclose()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -118,6 +120,8 @@ class Proxy:
         return lambda forward: forward()
 
     async def _forward(self, seen: Seen) -> Reply:
+        if self._closed:
+            raise ConnectionError("the proxy is closed")
         answer = await self._http.request(
             seen.method,
             self._upstream + seen.path,
