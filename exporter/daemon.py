@@ -324,6 +324,8 @@ class Daemon:
         self.instruments.sweep(now)
         pauses = self.engine.ledger.standing.orders.pauses
         self.instruments.pauses(pause for pause in pauses if pause.in_force(now))
+        waiting = [p for p in self.engine.ledger.standing.proposals if p.approved_by is None]
+        self.instruments.approvals_pending(len(waiting))
 
     @property
     def _keeping_seconds(self) -> float:

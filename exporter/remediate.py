@@ -183,8 +183,10 @@ class Remediator:
             if not still_wanted():
                 msg = "the configuration changed, or the daemon stops"
                 raise RefusedError("not-wanted", msg)
-            if request.mode is not Mode.ENFORCE:
+            if request.mode is Mode.OBSERVE:
                 return await self._ledger.rehearse(request, plan, now=self._now()), plan
+            if request.mode is Mode.APPROVE and request.proposal is None:
+                return await self._propose(request, plan), plan
             operation = await self._ledger.reserve(
                 request,
                 plan,
@@ -201,6 +203,9 @@ class Remediator:
                 await self._ledger.refuse(
                     request, reason=reason, message=str(error), now=self._now()
                 )
+            if request.proposal and isinstance(error, RefusedError) and still_wanted():
+                why = f"{error.reason}: {error}"
+                await self.end_proposal(request.proposal, Outcome.REFUSED, why)
             raise
         _log.info("operation.reserved", operation=operation.id, plan=operation.summary)
         job = _Job(operation, request, plan, remedy, backend, verification, still_allowed)
@@ -208,6 +213,17 @@ class Remediator:
             operation.id, ledger=self._ledger, owner=self._owner, lease=self._lease, now=self._now
         ):
             return await self._carry_out(job), plan
+
+    async def _propose(self, request: Request, plan: Plan) -> Operation:
+        proposed = await self._ledger.propose(request, plan, owner=self._owner, now=self._now())
+        _log.info("operation.proposed", operation=proposed.id, plan=proposed.summary)
+        return proposed
+
+    async def end_proposal(self, operation_id: str, outcome: Outcome, why: str) -> None:
+        """Close a plan that must not wait for a person any more, if it still does."""
+        closed = await self._ledger.end_proposal(operation_id, outcome, why=why, now=self._now())
+        if closed is not None:
+            self._closed(closed, None)
 
     async def _carry_out(self, job: _Job) -> Operation:
         """Act, verify, finish. An operation whose lease or ledger is lost is left to its lease."""
@@ -277,16 +293,19 @@ class Remediator:
             after=result.after or None,
             error=error,
         )
+        self._closed(closed, job.request)
+        return closed
+
+    def _closed(self, closed: Operation, request: Request | None) -> None:
         _log.info(
             "operation.closed",
             operation=closed.id,
             target=closed.target,
             remedy=closed.remedy,
-            outcome=str(outcome),
+            outcome=str(closed.outcome),
             error=closed.error,
         )
-        self._on_closed(closed, job.request)
-        return closed
+        self._on_closed(closed, request)
 
     async def _run(
         self,

@@ -6,7 +6,7 @@ The whole data flow of restate-medic in one place. A round never waits for a rem
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -20,6 +20,7 @@ from exporter.model.errors import LedgerUnavailableError, StoppedError
 from exporter.model.findings import Findings
 from exporter.model.hold import HoldReason
 from exporter.model.target import Target
+from exporter.policy.approval import Ruling, rulings
 from exporter.policy.circumstances import breaker_is_open, forbidden
 from exporter.policy.decide import decide, first_act, still_wrong, to_request, together
 from exporter.policy.limits import remaining
@@ -112,11 +113,15 @@ class Rounds:
         if ledger_ok:
             self._show_limits(watched, world, now)
         self._instruments.round_ended(report, findings, decisions, readings, now=now)
+        waiting = [p for p in self._ledger.standing.proposals if p.target == target.name]
+        policies = {policy.name: policy for policy in watched.policies}
+        ended = rulings(waiting, decisions, policies, now=now)
         gone = self._gone(target.name, decisions)
         self._tell_changes(target.name, (*decisions, *gone))
         if ledger_ok and world.owned:
-            await self._record(target.name, (*decisions, *gone), now)
-        self._submit(watched, findings, decisions)
+            await self._record(target.name, (*decisions, *gone), ended, now)
+        over = {ruling.operation_id for ruling in ended}
+        self._submit(watched, findings, [d for d in decisions if d.proposal not in over])
         self._hasten(watched, decisions, now)
 
     def forget(self, target: str) -> None:
@@ -211,20 +216,34 @@ class Rounds:
         if late:
             self._wake(watched.backend.target.name, late)
 
-    async def _record(self, target: str, decisions: tuple[Decision, ...], now: datetime) -> None:
+    async def _record(
+        self,
+        target: str,
+        decisions: tuple[Decision, ...],
+        ended: tuple[Ruling, ...],
+        now: datetime,
+    ) -> None:
         """Note what changed, with the same patience; what was not noted now is in the next round.
 
         One at a time for a target: the ledger compares with what it noted last.
         """
         if target in self._recording:
             return
-        task = asyncio.ensure_future(self._note(target, decisions, now))
+        task = asyncio.ensure_future(self._note(target, decisions, ended, now))
         self._recording[target] = task
         task.add_done_callback(lambda _done: self._recording.pop(target, None))
         await asyncio.wait({task}, timeout=_LEDGER_PATIENCE_SECONDS)
 
-    async def _note(self, target: str, decisions: tuple[Decision, ...], now: datetime) -> None:
+    async def _note(
+        self,
+        target: str,
+        decisions: tuple[Decision, ...],
+        ended: tuple[Ruling, ...],
+        now: datetime,
+    ) -> None:
         try:
+            for ruling in ended:
+                await self._remediator.end_proposal(ruling.operation_id, ruling.outcome, ruling.why)
             await self._ledger.note_changes(decisions, now=now)
             identity = self._surroundings.news(target)
             if identity is not None:
@@ -232,29 +251,30 @@ class Rounds:
         except LedgerUnavailableError as error:
             _log.warning("ledger.unavailable", error=str(error))
 
-    def _submit(
-        self, watched: Watched, findings: Findings, decisions: tuple[Decision, ...]
-    ) -> None:
+    def _submit(self, watched: Watched, findings: Findings, decisions: Sequence[Decision]) -> None:
         decision = first_act(decisions)
         if decision is None or not self.accepting:
             return
         policy = next(p for p in watched.policies if p.name == decision.subject.policy)
         batch = together(decision, decisions, policy)
+        request = to_request(decision, policy, findings, batch)
         self._remediator.submit(
             decision.subject,
-            to_request(decision, policy, findings, batch),
+            request,
             watched.backend,
             verification_of(policy, decision.subject.item),
             still_wanted=lambda: self.accepting and watched.in_force(policy),
-            still_allowed=lambda: self._still_allowed(watched, policy),
+            still_allowed=lambda: self._still_allowed(
+                watched, policy, approved=request.proposal is not None
+            ),
         )
 
-    async def _still_allowed(self, watched: Watched, policy: Policy) -> None:
+    async def _still_allowed(self, watched: Watched, policy: Policy, *, approved: bool) -> None:
         """Ask again, right before a write, what may have changed since the policy decided."""
         await self._ledger.refresh()
         name, now = watched.backend.target.name, self._now()
         world = self._surroundings.world(name, max_mode=watched.max_mode, ledger_ok=True, now=now)
-        verdict = forbidden(policy, name, world, now=now)
+        verdict = forbidden(policy, name, world, now=now, approved=approved)
         if verdict is not None:
             raise StoppedError(str(verdict.gate), verdict.detail)
 

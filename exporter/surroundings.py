@@ -21,7 +21,7 @@ from exporter.ownership import boot_seconds
 from exporter.policy.clock import ClockWatch, Suspicion
 from exporter.policy.fleet_health import FleetHealth
 from exporter.policy.policy import Policy
-from exporter.policy.world import LastManual, OpenOperation, World, waiting_of
+from exporter.policy.world import LastManual, OpenOperation, Proposal, World, waiting_of
 
 if TYPE_CHECKING:
     from exporter.ledger.gateway import Ledger
@@ -78,6 +78,7 @@ class Surroundings:
             waiting=self._waiting.get(target, {}),
             refusals=self._remediator.refusals.current(),
             usage=self._usage,
+            proposal=lambda subject: self._proposal(subject, now),
             owned=self._ownership.owned,
             holder=self._ownership.holder,
             pauses=standing.orders.pauses,
@@ -138,6 +139,21 @@ class Surroundings:
             return {target: OpenOperation(found.id, found.remedy)}
         running = self._remediator.busy.get(target)
         return {target: OpenOperation("preflight", running)} if running else {}
+
+    def _proposal(self, subject: Subject, now: datetime) -> Proposal | None:
+        standing = self._ledger.standing
+        where = subject.policy, subject.target, subject.item
+        found = standing.proposal(*where)
+        if found is not None and found.lease_until is not None and now < found.lease_until:
+            if found.approved_by is not None:
+                return Proposal(found.id, f"{found.approved_by} approved it", approved=True)
+            until = found.lease_until.strftime("%H:%M:%SZ")
+            return Proposal(found.id, f"until {until}: restate-medic approve {found.id}")
+        no = standing.rejection(*where)
+        if no is None:
+            return None
+        detail = f"{no.sentence} ({no.operation_id}); proposed again once it has been well"
+        return Proposal(no.operation_id, detail, rejected_at=no.at)
 
     def _usage(
         self, policy: str, target: str, remedy: str, items: tuple[str, ...], mode: Mode

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
-import os
 import signal
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -16,6 +14,7 @@ import typer
 from rich.markup import escape
 
 from exporter.app import Engine, open_engine
+from exporter.cli.orders import actor
 from exporter.cli.output import OUTCOME_STYLE, Exit, err, fail, out, print_json
 from exporter.model.errors import RefusedError
 from exporter.model.operation import Operation, Outcome, Plan, Request
@@ -58,7 +57,7 @@ async def _operate(ask: Ask) -> None:
             remedy=ask.remedy,
             arguments=ask.arguments,
             source="cli",
-            actor=_user(),
+            actor=actor(),
             reason=ask.reason,
             allow=ask.allow,
         )
@@ -144,14 +143,6 @@ def _finishing() -> Iterator[None]:
     finally:
         for number in signals:
             loop.remove_signal_handler(number)
-
-
-def _user() -> str:
-    """Who runs the command; containers may run as a number without a name."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return f"uid:{os.getuid()}"
 
 
 def _spinner(text: str, ask: Ask) -> AbstractContextManager[object]:

@@ -9,6 +9,7 @@ import typer
 from exporter import __version__
 from exporter.cli import (
     accept,
+    approve,
     audit,
     breaker,
     cleanup,
@@ -55,6 +56,9 @@ app.command("cleanup")(cleanup.cleanup)
 app.command("recover")(recover.recover)
 app.add_typer(invocations.app, name="invocations")
 app.command("accept")(accept.accept)
+app.command("approve")(approve.approve)
+app.command("reject")(approve.reject)
+app.command("approvals")(approve.approvals)
 app.command("pause")(pause.pause)
 app.command("unpause")(pause.unpause)
 app.command("pauses")(pause.pauses)

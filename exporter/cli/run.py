@@ -30,7 +30,7 @@ def run(
     max_mode: Annotated[
         str | None,
         typer.Option(
-            help="Lower every policy to this mode: off, observe or enforce.",
+            help="Lower every policy to this mode: off, observe, approve or enforce.",
             metavar="MODE",
             show_default=False,
         ),

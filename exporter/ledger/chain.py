@@ -22,6 +22,8 @@ GENESIS = "0" * 64
 class EntryKind(StrEnum):
     """What an entry tells."""
 
+    PROPOSED = "proposed"
+    APPROVED = "approved"
     RESERVED = "reserved"
     OBSERVED = "observed"
     REFUSED = "refused"

@@ -49,6 +49,11 @@ class Ledger:
 
     reserve = _call(Store.reserve, writes=True)
     rehearse = _call(Store.rehearse, writes=True)
+    propose = _call(Store.propose, writes=True)
+    end_proposal = _call(Store.end_proposal, writes=True)
+    expire = _call(Store.expire, writes=True)
+    approve = _call(Store.approve, writes=True)
+    reject = _call(Store.reject, writes=True)
     refuse = _call(Store.refuse, writes=True)
     record_answered = _call(Store.record_answered, writes=True)
     advance = _call(Store.advance, writes=True)

@@ -153,6 +153,14 @@ def finish(
     return change(journal, row, values | _closed(outcome, now))
 
 
+def close(journal: Journal, row: Row, outcome: Outcome, *, now: datetime, error: str) -> Operation:
+    """Close what never began: it counts for nothing."""
+    text = clean_text(error)
+    body = {"outcome": str(outcome), "counted": False, "error": text}
+    journal.append(EntryKind.CLOSED, row["id"], at=now, body=body)
+    return change(journal, row, {"error": text} | _closed(outcome, now))
+
+
 def interrupt(journal: Journal, row: Row, *, now: datetime) -> Operation:
     """Close an operation whose owner fell silent. It counts; until when it wrote is not known."""
     silent = row["lease_until"]

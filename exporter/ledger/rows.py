@@ -95,6 +95,8 @@ def operation_of(row: Row) -> Operation:
         outcome=Outcome(row["outcome"]) if row["outcome"] else None,
         error=row["error"],
         request_id=row["request_id"],
+        approved_by=row["approved_by"],
+        approved_at=row["approved_at"],
     )
 
 

@@ -65,6 +65,7 @@ operations = Table(
     # The target while it is open and locking: the lock itself.
     Column("locks", Text, unique=True),
     Column("owner", Text),
+    # Of what waits for approval: until when it stands.
     Column("lease_until", UtcTime),
     Column("arguments", JsonText, nullable=False),
     Column("item_keys", JsonText, nullable=False),
@@ -77,6 +78,8 @@ operations = Table(
     Column("summary", Text, nullable=False),
     Column("error", Text),
     Column("request_id", Text),
+    Column("approved_by", Text),
+    Column("approved_at", UtcTime),
     CheckConstraint("(phase = 'closed') = (outcome IS NOT NULL)", name="outcome"),
     CheckConstraint("locks IS NULL OR (locks = target AND outcome IS NULL)", name="locks"),
     Index(None, "target", "remedy", "counted_at"),
@@ -84,6 +87,7 @@ operations = Table(
     Index(None, "policy", "counted_at"),
     Index(None, "counted_at"),
     Index(None, "created_at"),
+    Index(None, "phase"),
 )
 
 operation_items = Table(

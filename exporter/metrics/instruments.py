@@ -66,6 +66,7 @@ class Instruments:
         self._operation_duration = make.histogram("operation_duration_seconds")
         self._heal_duration = make.histogram("heal_duration_seconds")
         self._in_flight = make.gauge("operations_in_flight")
+        self._pending = make.gauge("approvals_pending")
         self._storm_affected = make.gauge("storm_affected")
         self._storm_allowed = make.gauge("storm_allowed")
         self._paused = make.gauge("paused")
@@ -187,6 +188,10 @@ class Instruments:
     def operations_in_flight(self, count: int) -> None:
         """Say how many operations are open."""
         self._in_flight.set(count)
+
+    def approvals_pending(self, count: int) -> None:
+        """Say how many plans wait for a person."""
+        self._pending.set(count)
 
     def operation_finished(self, operation: Operation, *, now: datetime) -> None:
         """Count an operation that has its outcome, time it if it acted, and show it at once."""

@@ -14,7 +14,7 @@ Source = Literal["policy", "api", "cli"]
 
 
 class Phase(StrEnum):
-    """How far an open operation is. ``proposed`` waits for approval and does not lock."""
+    """How far an open operation is. ``proposed`` waits for approval and locks nothing."""
 
     PROPOSED = "proposed"
     RESERVED = "reserved"
@@ -97,6 +97,8 @@ class Request:
     budget: Budget | None = None
     """A policy's limits. A person's operation has none."""
     request_id: str | None = None
+    proposal: str | None = None
+    """The operation that a person approved, which this is to carry out."""
     true_since: datetime | None = None
     """Since when a policy's condition has been true: where the time to heal begins."""
 
@@ -211,6 +213,9 @@ class Operation:
     outcome: Outcome | None = None
     error: str | None = None
     request_id: str | None = None
+    approved_by: str | None = None
+    """Who said yes to it, if it waited for a person."""
+    approved_at: datetime | None = None
 
     @property
     def open(self) -> bool:

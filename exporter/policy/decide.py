@@ -12,7 +12,7 @@ from itertools import islice
 from types import MappingProxyType
 from typing import Any
 
-from exporter.model.decision import Decision, Mode, Result, Subject
+from exporter.model.decision import Decision, Mode, Result, Subject, Waiting
 from exporter.model.duration import format_duration
 from exporter.model.findings import Findings, Item
 from exporter.model.hold import HoldReason
@@ -26,16 +26,10 @@ from exporter.policy.limits import exhausted
 from exporter.policy.policy import Policy
 from exporter.policy.sight import Sight, holds
 from exporter.policy.waiting import stale_of, wait_on
-from exporter.policy.world import World
+from exporter.policy.world import Proposal, World
 
-
-def _effective(mode: Mode, most: Mode) -> Mode:
-    """The lower of the two; what would need approval is rehearsed until approving is built."""
-    lower = min(mode, most, key=lambda m: m.rank)
-    return Mode.OBSERVE if lower is Mode.APPROVE else lower
-
-
-_LOWER = MappingProxyType({(a, b): _effective(a, b) for a in Mode for b in Mode})
+_LOWER = MappingProxyType({(a, b): min(a, b, key=lambda m: m.rank) for a in Mode for b in Mode})
+"""The lower of two modes."""
 
 
 def decide(
@@ -68,11 +62,16 @@ def first_act(decisions: Iterable[Decision]) -> Decision | None:
 def together(
     first: Decision, decisions: Iterable[Decision], policy: Policy
 ) -> tuple[Decision, ...]:
-    """The decisions that one operation may hold: this one, and more items of its policy."""
+    """The decisions that one operation may hold: this one, and more items of its policy.
+
+    What a person approved is one operation, with nothing more in it.
+    """
     more = (
         d
         for d in decisions
-        if d.ready and d.result is first.result and d.subject.policy == first.subject.policy
+        if d.ready
+        and (d.result, d.proposal) == (first.result, first.proposal)
+        and d.subject.policy == first.subject.policy
     )
     return tuple(islice(more, policy.together)) if policy.together > 1 else (first,)
 
@@ -100,6 +99,7 @@ def to_request(
         each_item=tuple(plain(item.values) for item in items),
         values=_values(about),
         budget=policy.budget,
+        proposal=decision.proposal if decision.result is Result.ACT else None,
         true_since=decision.waiting.since if decision.waiting else None,
     )
 
@@ -202,12 +202,16 @@ def _judge(policy: Policy, item: Item | None, round_: _Round) -> _Judged:
 
 def _clear(policy: Policy, judged: _Judged, round_: _Round) -> Decision:
     item = judged.item
+    subject = Subject(policy.name, round_.target.name, item.key if item else None)
+    mode = _lower(policy.mode, round_.world.max_mode)
+    proposal = round_.world.proposal(subject) if mode is Mode.APPROVE else None
     return Decision(
-        subject=Subject(policy.name, round_.target.name, item.key if item else None),
+        subject=subject,
         result=Result.CLEAR,
-        mode=_lower(policy.mode, round_.world.max_mode),
+        mode=mode,
         remedy=policy.action,
         values=judged.seen,
+        proposal=proposal.id if proposal else None,
     )
 
 
@@ -225,6 +229,7 @@ def _hold_or_act(policy: Policy, judged: _Judged, affected: int, round_: _Round)
         waiting=case.waiting,
         values=judged.seen,
         verdicts=verdicts,
+        proposal=case.proposal.id if case.proposal else None,
     )
 
 
@@ -238,6 +243,9 @@ def _case(policy: Policy, judged: _Judged, affected: int, round_: _Round) -> Cas
     waiting = None
     if outcome is True and not stale:
         waiting = wait_on(world.waiting.get(subject), components, report, now, policy.revision)
+    proposal = None
+    if mode is Mode.APPROVE:
+        proposal = _still_counts(world.proposal(subject), waiting)
     usage, fits = None, False
     if world.ledger_ok:
         items = () if item is None else (item.key,)
@@ -257,7 +265,15 @@ def _case(policy: Policy, judged: _Judged, affected: int, round_: _Round) -> Cas
         findings=round_.findings,
         world=world,
         now=now,
+        proposal=proposal,
     )
+
+
+def _still_counts(proposal: Proposal | None, waiting: Waiting | None) -> Proposal | None:
+    """A no counts until the condition has been false; what comes up again is another matter."""
+    if proposal is None or proposal.rejected_at is None or waiting is None:
+        return proposal
+    return proposal if waiting.since <= proposal.rejected_at else None
 
 
 def _lower(mode: Mode, most: Mode) -> Mode:

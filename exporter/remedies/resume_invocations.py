@@ -32,7 +32,8 @@ from exporter.restate_api import JOURNAL_MISMATCH, LIST_LIMIT, Exact, Written
 NAME = "resume-invocations"
 UNKNOWN_DEPLOYMENT = "RT0011"
 FIRST_RUNS = timedelta(seconds=5)
-"""How long the first one has to run before the others follow."""
+"""How long the first one has to run before the others follow, and before one alone is judged: a
+single later reading may fall between two attempts of what is about to pause again."""
 
 
 def _objections(one: Exact) -> Iterator[No]:

@@ -285,14 +285,6 @@ class Settings(BaseSettings):
             raise ValueError(msg)
         return address
 
-    @field_validator("max_mode")
-    @classmethod
-    def _built_mode(cls, mode: Mode) -> Mode:
-        if mode is Mode.APPROVE:
-            msg = "'approve' is designed but not built in this version; write observe"
-            raise ValueError(msg)
-        return mode
-
     @classmethod
     def settings_customise_sources(
         cls,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from exporter.model.operation import Operation, Plan
+from exporter.model.operation import Operation, Phase, Plan
 from exporter.model.redact import sanitise
 from exporter.wire.doctor import timestamp
 
@@ -35,7 +35,16 @@ def operation_json(operation: Operation) -> dict[str, Any]:
         "after": dict(operation.after),
         "error": operation.error,
         "requestId": operation.request_id,
+        "approvedBy": operation.approved_by,
+        "approvedAt": timestamp(operation.approved_at) if operation.approved_at else None,
+        "expiresAt": _expiry(operation),
     }
+
+
+def _expiry(operation: Operation) -> str | None:
+    if operation.phase is not Phase.PROPOSED or operation.lease_until is None:
+        return None
+    return timestamp(operation.lease_until)
 
 
 def plan_json(plan: Plan) -> dict[str, Any]:

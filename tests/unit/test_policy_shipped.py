@@ -168,6 +168,6 @@ def test_the_schema_knows_what_the_loader_knows() -> None:
     rule = schema["$defs"]["PolicyModel"]
     assert rule["additionalProperties"] is False
     assert set(rule["required"]) == {"name", "when", "action", "cooldown", "limits"}
-    assert rule["properties"]["mode"]["enum"] == ["off", "observe", "enforce"]
+    assert rule["properties"]["mode"]["enum"] == ["off", "observe", "approve", "enforce"]
     actions = [name for one in rule["properties"]["action"]["oneOf"] for name in one["required"]]
     assert tuple(actions) == BUILT_ACTIONS

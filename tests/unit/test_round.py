@@ -583,6 +583,7 @@ HOLDS: dict[HoldReason, tuple[Policy, Setup]] = {
     HoldReason.LIMIT_GLOBAL: (limited_globally(), used("another", target="elsewhere")),
     HoldReason.PREFLIGHT_REFUSED: (policy(), refused_before),
     HoldReason.OBSERVING: (policy(mode="observe"), as_it_is),
+    HoldReason.AWAITING_APPROVAL: (policy(mode="approve"), as_it_is),
 }
 
 

@@ -112,6 +112,9 @@ def test_an_operation_is_the_whole_row() -> None:
         "after": {},
         "error": None,
         "requestId": None,
+        "approvedBy": None,
+        "approvedAt": None,
+        "expiresAt": None,
     }
 
 
