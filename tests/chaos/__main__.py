@@ -25,9 +25,7 @@ def main() -> int:
     print(f"chaos: seed {given.seed}", flush=True)
     with tempfile.TemporaryDirectory(prefix="chaos-") as temporary:
         folder = given.keep or Path(temporary)
-        result = asyncio.run(
-            chaos(folder, kills=given.kills, lanes=given.lanes, seed=given.seed)
-        )
+        result = asyncio.run(chaos(folder, kills=given.kills, lanes=given.lanes, seed=given.seed))
     print(result)
     return 1 if result.flaws else 0
 

@@ -103,17 +103,17 @@ def _forgotten_ends(record: Record) -> Iterator[str]:
         if operation.outcome is None:
             yield f"operation {operation.id} is still {operation.phase}"
     for kill in record.kills:
-        operation = by_id.get(kill.operation or "")
         if kill.operation is None:
             continue
-        if operation is None:
+        found = by_id.get(kill.operation)
+        if found is None:
             yield f"operation {kill.operation}, killed while {kill.phase}, is gone"
         elif kill.phase in _STOPPED_WRITING:
-            good = operation.outcome in {Outcome.VERIFIED, Outcome.UNVERIFIED, Outcome.PARTIAL}
-            if not good or operation.id not in taken:
-                yield f"{operation.id}, killed while {kill.phase}, ended {operation.outcome}"
-        elif operation.outcome is not Outcome.INTERRUPTED:
-            yield f"{operation.id}, killed while {kill.phase}, ended {operation.outcome}"
+            good = found.outcome in {Outcome.VERIFIED, Outcome.UNVERIFIED, Outcome.PARTIAL}
+            if not good or found.id not in taken:
+                yield f"{found.id}, killed while {kill.phase}, ended {found.outcome}"
+        elif found.outcome is not Outcome.INTERRUPTED:
+            yield f"{found.id}, killed while {kill.phase}, ended {found.outcome}"
 
 
 def _writes_of(record: Record, announced: dict[int, str]) -> dict[str, list[Write]]:
@@ -183,7 +183,7 @@ def _disagreements(record: Record) -> Iterator[str]:
     how the server must be.
     """
     last: dict[Item, Fault | Write] = {}
-    changes = [*record.faults, *(w for w in record.writes if w.done)]
+    changes: list[Fault | Write] = [*record.faults, *(w for w in record.writes if w.done)]
     for change in sorted(changes, key=lambda c: c.at):
         last[change.item] = change
     for item, change in last.items():
@@ -193,9 +193,9 @@ def _disagreements(record: Record) -> Iterator[str]:
             yield f"{item} {how}, and the server says otherwise"
     for operation in record.operations:
         for key, outcome in record.items.get(operation.id, {}).items():
-            if outcome is not None and outcome.outcome == "deleted":
-                if key in record.state.deployments:
-                    yield f"{operation.id} says that {key} was deleted, and it is there"
+            gone = outcome is not None and outcome.outcome == "deleted"
+            if gone and key in record.state.deployments:
+                yield f"{operation.id} says that {key} was deleted, and it is there"
 
 
 def _is_well(record: Record, item: Item) -> bool:

@@ -26,15 +26,13 @@ from tests.chaos.record import Kill, Phase, Record
 from tests.chaos.scene import Scene
 from tests.medic import Medic
 
-_SETTINGS = {"lease": "5s", "drift_interval": "10s"}
+_SETTINGS: dict[str, Any] = {"lease": "5s", "drift_interval": "10s"}
 """The shortest lease; and no discovery of every deployment in every second."""
 _PATIENCE_SECONDS = 15.0
 _SETTLE_SECONDS = 90.0
 _POLL_SECONDS = 0.03
 _LOOK_SECONDS = 0.3
-_RESTING = frozenset(
-    {HoldReason.LIMIT_ITEM, HoldReason.LIMIT_TARGET, HoldReason.PREFLIGHT_REFUSED}
-)
+_RESTING = frozenset({HoldReason.LIMIT_ITEM, HoldReason.LIMIT_TARGET, HoldReason.PREFLIGHT_REFUSED})
 """What a policy may still hold for at the end: its limits for ever, a refusal for a minute."""
 _BEGUN = frozenset(
     {"operation.reserved", "operation.not_reserved", "operation.stopped", "preflight.refused"}
@@ -77,7 +75,7 @@ class Lane:
         await self._scene.set_up()
         async with Door(restate.admin_url, ledger=self._ledger, random=self._random) as door:
             self.record.writes = door.written
-            target = {
+            target: dict[str, object] = {
                 "name": "prod",
                 "ingress_url": restate.ingress_url,
                 "admin_url": door.url,

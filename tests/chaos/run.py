@@ -42,9 +42,9 @@ class Result:
                 "  operations: "
                 + ", ".join(f"{o.removeprefix('ended ')} {number(o)}" for o in outcomes),
                 "  of: " + ", ".join(f"{r} {number(r)}" for r in remedies),
-                f"  writes: {number('writes')}, {number('writes announced')} of them announced by"
-                f" a committed entry, {number('writes the server never saw')} never seen by the"
-                " server",
+                f"  writes: {number('writes')}",
+                f"    announced by a committed entry: {number('writes announced')}",
+                f"    never seen by the server: {number('writes the server never saw')}",
                 f"  entries that the chain verifies: {number('entries')}",
                 f"  flaws: {len(self.flaws)}",
                 *(f"    {flaw}" for flaw in self.flaws),
@@ -62,7 +62,7 @@ async def chaos(folder: Path, *, kills: int, lanes: int, seed: int) -> Result:
         await asyncio.gather(*(stack.enter_async_context(server) for server in servers))
         running = []
         for number, server in enumerate(servers):
-            random = Random(f"{seed}/{number}")
+            random = Random(f"{seed}/{number}")  # noqa: S311 - it must be repeatable
             scene = Scene(server, stable, rolled, random)
             share = kills // lanes + (number < kills % lanes)
             lane = Lane(scene, folder=folder / f"lane{number}", kills=share, random=random)

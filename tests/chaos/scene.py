@@ -16,7 +16,7 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from random import Random
 
-from lab import Restate, ServiceSpec, Worker
+from lab import Restate, ServiceSpec, Worker, wait_until
 from tests.chaos.record import Fault, State
 
 GREETER = ServiceSpec("Greeter", handlers=("hello",))
@@ -162,9 +162,13 @@ class Scene:
         return str(answer.raise_for_status().json()["invocationId"])
 
     async def _until(self, invocation_id: str, status: str) -> None:
-        async with asyncio.timeout(_PATIENCE_SECONDS):
-            while await asyncio.to_thread(self.restate.status, invocation_id) != status:
-                await asyncio.sleep(_POLL_SECONDS)
+        await asyncio.to_thread(
+            wait_until,
+            lambda: self.restate.status(invocation_id) == status,
+            what=f"{invocation_id} to be {status}",
+            timeout_seconds=_PATIENCE_SECONDS,
+            poll_seconds=_POLL_SECONDS,
+        )
 
     def state(self) -> State:
         """The server's own word on all of it."""
