@@ -101,7 +101,7 @@ class Rounds:
         report = self._fleet.merge(target, readings, now=now)
         self._surroundings.configure(watched.policies, watched.targets)
         findings = derive(report, target, now=now, tally=self._surroundings.tally(target.name))
-        self._surroundings.look(report, now=now)
+        self._surroundings.look(backend, report, now=now)
         world = self._surroundings.world(
             target.name, max_mode=watched.max_mode, ledger_ok=ledger_ok, now=now
         )
@@ -248,6 +248,11 @@ class Rounds:
             identity = self._surroundings.news(target)
             if identity is not None:
                 await self._ledger.note_identity(target, identity, now=now)
+            for relapse in self._surroundings.relapses(target):
+                if await self._ledger.note_relapse(relapse, now=now):
+                    _log.warning(
+                        "operation.relapsed", operation=relapse.operation_id, items=relapse.items
+                    )
         except LedgerUnavailableError as error:
             _log.warning("ledger.unavailable", error=str(error))
 

@@ -108,7 +108,7 @@ def _closed(outcome: Outcome, now: datetime) -> dict[str, Any]:
 
 _ABSENT = dict.fromkeys(
     (*("outcome", "counted_at", "touched_at", "acted_at", "finished_at"), *("locks", "owner"))
-) | dict.fromkeys(("lease_until", "approved_by", "approved_at"))
+) | dict.fromkeys(("lease_until", "approved_by", "approved_at", "relapsed_at", "relapsed_seq"))
 
 
 def insert_row(journal: Journal, kind: EntryKind, row: dict[str, Any], body: object) -> Operation:

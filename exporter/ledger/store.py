@@ -31,6 +31,7 @@ from exporter.model.operation import (
     Plan,
     Request,
 )
+from exporter.model.relapse import Relapse
 
 
 class Store(People):
@@ -198,6 +199,11 @@ class Store(People):
             progress.said_late(journal, row, outcome, now=now, error=error)
         msg = f"operation {operation_id} was closed as {closed} before it could end {outcome}"
         raise LeaseLostError(msg)
+
+    def note_relapse(self, relapse: Relapse, *, now: datetime) -> Operation | None:
+        """Note that what an operation had helped is broken again; None when that is known."""
+        with writing(self._engine) as journal:
+            return progress.relapse(journal, relapse, now=now)
 
     def sweep(self, now: datetime) -> tuple[Operation, ...]:
         """Close every reserved or acting operation whose lease is over: ``interrupted``."""
