@@ -25,6 +25,7 @@ from exporter.model.target import Target
 from exporter.ownership import Ownership
 from exporter.policy.load import check_against, load_policies
 from exporter.policy.policy import Policy
+from exporter.policy.wanted import wanted_by
 from exporter.remediate import OnClosed, Remediator
 from exporter.settings.load import Configuration
 from exporter.settings.schema import Settings, TargetSettings
@@ -99,6 +100,7 @@ class Engine:
         self._ownership = ownership
         self.owner = owner
         self.now = now
+        self._tell_what_is_wanted()
 
     @property
     def configuration(self) -> Configuration:
@@ -154,6 +156,12 @@ class Engine:
             if built.backends.get(name) is not backend:
                 self.fleet.forget(name)
         self._built = built
+        self._tell_what_is_wanted()
+
+    def _tell_what_is_wanted(self) -> None:
+        most = self.configuration.settings.max_mode
+        for backend in self.backends.values():
+            backend.want(wanted_by(self.policies, backend.target, most))
 
 
 def build(

@@ -147,6 +147,10 @@ class Action:
     several: bool = False
     """Whether one operation may hold several items of ``for_each``, up to ``max_items``."""
 
+    item_stays: bool = False
+    """Whether what it acted on stays as it was: no later reading tells that it is done. Then the
+    condition is not asked again, and only a limit keeps it from being done twice."""
+
     @property
     def takes_worker(self) -> bool:
         """Whether it works on one worker's URL, which must be known from somewhere."""
@@ -179,12 +183,11 @@ ACTIONS: Mapping[str, Action] = MappingProxyType(
         ),
         "cancel-invocations": Action(CancelInvocations, built=True, for_each=_ACTIVE, several=True),
         "kill-invocations": Action(KillInvocations, built=True, for_each=_ACTIVE, several=True),
-        # People may; policies need invocations.completed, which no probe lists yet.
         "purge-invocations": Action(
-            PurgeInvocations, built=False, for_each=_COMPLETED, several=True
+            PurgeInvocations, built=True, for_each=_COMPLETED, several=True
         ),
         "restart-invocations": Action(
-            RestartInvocations, built=False, for_each=_COMPLETED, several=True
+            RestartInvocations, built=True, for_each=_COMPLETED, several=True, item_stays=True
         ),
         "notify": Action(NoArguments, built=False, for_each=frozenset({None})),
     }
