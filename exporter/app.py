@@ -23,6 +23,7 @@ from exporter.model.errors import LedgerUnavailableError
 from exporter.model.report import Report
 from exporter.model.target import Target
 from exporter.ownership import Ownership
+from exporter.people import People
 from exporter.policy.load import check_against, load_policies
 from exporter.policy.policy import Policy
 from exporter.policy.wanted import wanted_by
@@ -33,6 +34,7 @@ from exporter.settings.secrets import TokenSource
 from exporter.transport import Transport
 from exporter.verification import Verifier
 from exporter.web.address import parse_address
+from exporter.web.tls import server_context
 
 Wake = Callable[[str, frozenset[Component]], None]
 
@@ -62,6 +64,9 @@ def check(configuration: Configuration) -> tuple[Policy, ...]:
     ConfigurationError lists the problems.
     """
     parse_address(configuration.settings.web_listen_address)
+    tls = configuration.web.tls_server_config
+    if tls is not None:
+        server_context(tls)
     ledger_url(configuration.storage_url)
     policies = load_policies(
         configuration.policy_patterns,
@@ -80,7 +85,7 @@ def supported(configuration: Configuration) -> dict[str, frozenset[str]]:
 class Engine:
     """Everything that is built, and the few things that are done with it from outside."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - everything that was opened
         self,
         *,
         built: Built,
@@ -89,6 +94,7 @@ class Engine:
         ledger: Ledger | None,
         remediator: Remediator | None,
         ownership: Ownership | None,
+        wake: Wake,
         owner: str,
         now: Callable[[], datetime],
     ) -> None:
@@ -100,6 +106,16 @@ class Engine:
         self._ownership = ownership
         self.owner = owner
         self.now = now
+        self._people: People | None = None
+        if ledger is not None and remediator is not None:
+            self._people = People(
+                backends=lambda: self.backends,
+                remediator=remediator,
+                ledger=ledger,
+                fleet=fleet,
+                wake=wake,
+                now=now,
+            )
         self._tell_what_is_wanted()
 
     @property
@@ -132,6 +148,13 @@ class Engine:
             msg = "no action without a ledger"
             raise LedgerUnavailableError(msg)
         return self._remediator
+
+    @property
+    def people(self) -> People:
+        """What carries out people's requests; LedgerUnavailableError without a ledger."""
+        if self._people is None:
+            raise LedgerUnavailableError("no action without a ledger")
+        return self._people
 
     @property
     def ownership(self) -> Ownership:
@@ -244,7 +267,8 @@ async def open_engine(
             )
             stack.push_async_callback(ledger.close)
         reader = _Reader()
-        verifier = Verifier(fleet=fleet, now=now, wake=wake or reader.wake)
+        wake = wake or reader.wake
+        verifier = Verifier(fleet=fleet, now=now, wake=wake)
         owner = owner_name()
         remediator = ownership = None
         if ledger is not None:
@@ -267,6 +291,7 @@ async def open_engine(
             ledger=ledger,
             remediator=remediator,
             ownership=ownership,
+            wake=wake,
             owner=owner,
             now=now,
         )

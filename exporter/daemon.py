@@ -19,7 +19,7 @@ from exporter.metrics.exposition import Exposition, new_registry
 from exporter.metrics.instruments import Instruments
 from exporter.model.component import Component
 from exporter.model.decision import Decision, Subject
-from exporter.model.errors import ConfigurationError, MedicError
+from exporter.model.errors import ConfigurationError, LedgerUnavailableError, MedicError
 from exporter.model.operation import Operation, Outcome, Request
 from exporter.model.target import Target
 from exporter.policy.policy import Policy
@@ -28,6 +28,10 @@ from exporter.scheduler import Schedule
 from exporter.settings.load import Configuration
 from exporter.surroundings import Surroundings
 from exporter.web.app import build_web
+from exporter.web.desk import Desk
+from exporter.web.front import Front
+from exporter.web.gate import Access
+from exporter.web.keyring import REFRESH_SECONDS, Keyring
 from exporter.web.server import WebServer, listen
 from exporter.web.status import (
     ReloadResult,
@@ -69,9 +73,19 @@ async def run_daemon(configure: Callable[[], Configuration]) -> int:
         )
         daemon.take(engine)
         stack.push_async_callback(daemon.stop)
+        front = Front(configuration.web)
+        daemon.show_behind(front)
         web = WebServer(
-            build_web(exposition=daemon.exposition, status=daemon.status, reload=daemon.reload),
+            build_web(
+                exposition=daemon.exposition,
+                status=daemon.status,
+                reload=daemon.reload,
+                desk=daemon.desk(),
+                access=daemon.access(front),
+                headers=lambda: front.headers,
+            ),
             sock,
+            tls=front.tls,
         )
         await web.start()
         stack.push_async_callback(web.stop)
@@ -113,6 +127,8 @@ class Daemon:
         self._problems: tuple[str, ...] = ()
         """Of the last reload, if it failed."""
         self._kept = asyncio.Event()
+        self._front: Front | None = None
+        self._keyring: Keyring | None = None
         self._targets: tuple[Target, ...] = ()
 
     @property
@@ -142,6 +158,28 @@ class Daemon:
         self._show_configuration(engine.configuration.targets)
         self.instruments.config_reloaded(ok=True, at=engine.now())
 
+    def show_behind(self, front: Front) -> None:
+        """Tell the front of the server what a reload changes of it."""
+        self._front = front
+
+    def desk(self) -> Desk:
+        """What takes the requests of key holders."""
+        return Desk(
+            people=lambda: self.engine.people,
+            targets=lambda: self.engine.backends,
+            now=self.engine.now,
+        )
+
+    def access(self, front: Front) -> Access:
+        """Who may come in."""
+        self._keyring = Keyring(self.engine.ledger.api_keys)
+        return Access(
+            keyring=self._keyring,
+            reading_needs_key=lambda: self.engine.configuration.settings.reading_needs_key,
+            passwords=front.passwords,
+            on_failure=self.instruments.auth_failed,
+        )
+
     def listen_to_signals(self) -> None:
         """SIGTERM and SIGINT stop, SIGHUP reloads: from the very start, so that none is lost."""
         loop = asyncio.get_running_loop()
@@ -159,6 +197,7 @@ class Daemon:
         self._chores = [
             keeping,
             asyncio.ensure_future(self._every(_SWEEP_SECONDS, self._sweep)),
+            asyncio.ensure_future(self._every(REFRESH_SECONDS, self._refresh_keys)),
             asyncio.ensure_future(self._every(_LEFT_BEHIND_SECONDS, self._left_behind)),
             asyncio.ensure_future(
                 self._every(_LOOK_FOR_CHANGES_SECONDS, self._reload_when_changed)
@@ -169,6 +208,7 @@ class Daemon:
         """Start nothing more, and let running operations finish for a bounded time."""
         if self._rounds is not None:
             self._rounds.accepting = False
+        self.engine.people.accepting = False
         seconds = self.engine.configuration.settings.drain_timeout.total_seconds()
         _log.info("daemon.stopping", running=sorted(self.engine.remediator.busy))
         await self.engine.remediator.drain(seconds)
@@ -255,6 +295,8 @@ class Daemon:
         same = [target for target in after if target.name not in other]
         self._show_configuration(same)  # an other target loses its series first
         self._show_configuration(after)
+        if self._front is not None and not self._front.use(built.configuration.web):
+            _log.warning("config.needs_restart", key="web_config_file")
         self._schedule.set_targets(same)
         self._schedule.set_targets(after)
 
@@ -333,6 +375,11 @@ class Daemon:
             await self.engine.ownership.keep()
         finally:
             self._kept.set()
+
+    async def _refresh_keys(self) -> None:
+        if self._keyring is not None:
+            with suppress(LedgerUnavailableError):  # rounds tell; what is known stays in force
+                await self._keyring.refresh()
 
     async def _left_behind(self) -> None:
         if not self.engine.ownership.owned:

@@ -30,6 +30,7 @@ from exporter.model.errors import (
 )
 from exporter.model.operation import ActResult, Fence, Operation, Outcome, Phase, Plan, Request
 from exporter.refusals import Refusals
+from exporter.restate_api import DiscoveryFailedError
 from exporter.verification import Verification, Verifier
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ class Remediator:
         self._now = now
         self._on_closed = on_closed
         self._fence = fence
-        self._tasks: dict[asyncio.Task[None], str] = {}
+        self._tasks: dict[asyncio.Task[Any], str] = {}
         self.busy: dict[str, str] = {}
         """By target, the remedy that runs in this process now, preflight included."""
         self.refusals = Refusals()
@@ -159,6 +160,26 @@ class Remediator:
             still_allowed=still_allowed,
         )
         return operation
+
+    async def perform_detached(
+        self,
+        request: Request,
+        backend: Backend,
+        verification: Verification,
+        *,
+        confirmed: Plan | None = None,
+    ) -> Operation:
+        """As ``perform``, in a task that ``drain`` waits for and that nobody's cancelling ends."""
+        work = self.perform(request, backend, verification, confirmed=confirmed)
+        task = asyncio.ensure_future(work)
+        self._tasks[task] = request.target
+        task.add_done_callback(self._ended)
+        return await asyncio.shield(task)
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.pop(task, None)
+        if not task.cancelled():
+            task.exception()  # it is known now, even if nobody waits for it any more
 
     async def _perform(
         self,
@@ -423,8 +444,13 @@ def _outcome_of(error: Exception, guard: LeaseGuard) -> Outcome:
 
 
 def _known_of(error: Exception) -> dict[str, Any]:
-    """A refusal's word and data, for whoever reads the row."""
-    return {"reason": error.reason, **error.data} if isinstance(error, RefusedError) else {}
+    """A refusal's word and data, or what kind of call failed, for whoever reads the row."""
+    if isinstance(error, RefusedError):
+        return {"reason": error.reason, **error.data}
+    call = error if isinstance(error, CallFailedError) else error.__cause__
+    if not isinstance(call, CallFailedError):
+        return {}
+    return {"failure": "discovery" if isinstance(call, DiscoveryFailedError) else str(call.reason)}
 
 
 def _told(error: Exception, **where: str) -> str:

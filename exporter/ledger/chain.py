@@ -44,6 +44,8 @@ class EntryKind(StrEnum):
     UNPAUSED = "unpaused"
     BREAKER_RESET = "breaker_reset"
     IDENTITY = "identity"
+    KEY_CREATED = "key_created"
+    KEY_REVOKED = "key_revoked"
     OWNER = "owner"
     """Another process acts for a shard of the targets from now on."""
 

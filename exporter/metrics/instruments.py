@@ -72,6 +72,7 @@ class Instruments:
         self._paused = make.gauge("paused")
         self._pause_expiry = make.gauge("pause_expiry_timestamp_seconds")
         self.pauses(())
+        self._auth_failures = make.counter("auth_failures_total")
         self._ledger_failures = make.counter("ledger_write_failures_total")
         self._ledger_head = make.gauge("ledger_head_sequence")
         self._round_lag = make.histogram("round_lag_seconds")
@@ -197,7 +198,9 @@ class Instruments:
         """Count an operation that has its outcome, time it if it acted, and show it at once."""
         acted = operation.outcome not in _NEVER_ACTED
         if acted and operation.finished_at is not None:
-            seconds = (operation.finished_at - operation.created_at).total_seconds()
+            # How long a person took to say yes is not how long it took.
+            begun = operation.approved_at or operation.created_at
+            seconds = (operation.finished_at - begun).total_seconds()
             self._operation_duration.labels(operation.remedy).observe(max(seconds, 0.0))
         if operation.target in self._targets:
             self._targets[operation.target].operated(operation)
@@ -227,6 +230,12 @@ class Instruments:
     def heal_seconds(self, policy: str, seconds: float) -> None:
         """Time a heal: from the condition becoming true to the verified repair."""
         self._heal_duration.labels(policy).observe(max(seconds, 0.0))
+
+    # The HTTP interface
+
+    def auth_failed(self) -> None:
+        """Count a request without a valid key or password, or with a role that is too low."""
+        self._auth_failures.inc()
 
     # Ledger
 

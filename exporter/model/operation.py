@@ -99,6 +99,12 @@ class Request:
     request_id: str | None = None
     proposal: str | None = None
     """The operation that a person approved, which this is to carry out."""
+    role: str | None = None
+    """Of the key that a person came with, at that time."""
+    route: str | None = None
+    """The route of the HTTP interface that they came through."""
+    asked_at: datetime | None = None
+    """When they asked; the operation itself begins once its preflight is through."""
     true_since: datetime | None = None
     """Since when a policy's condition has been true: where the time to heal begins."""
 
@@ -220,6 +226,9 @@ class Operation:
     approved_at: datetime | None = None
     relapsed_at: datetime | None = None
     """When a later reading showed that its success did not last; its outcome stays what it was."""
+    role: str | None = None
+    route: str | None = None
+    asked_at: datetime | None = None
 
     @property
     def open(self) -> bool:
