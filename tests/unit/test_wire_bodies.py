@@ -105,7 +105,6 @@ def test_an_operation_is_the_whole_row() -> None:
         "createdAt": SHOWN,
         "actedAt": SHOWN,
         "finishedAt": SHOWN,
-        "relapsedAt": None,
         "summary": "",
         "arguments": {"url": "http://w:9080/"},
         "items": ["http://w:9080/"],
