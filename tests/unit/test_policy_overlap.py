@@ -43,8 +43,8 @@ TARGETS = (Target("a", labels={"tier": "x"}), Target("b"), Target("c", labels={"
 def rule(
     action: str,
     kind: str,
-    services: tuple[str, ...],
     *,
+    services: tuple[str, ...],
     mode: Mode,
     selector: Selector,
 ) -> Policy:
@@ -56,27 +56,39 @@ def rule(
 _ONCE = {"mode": "observe", "limits": "[{scope: item, max: 1, per: forever}]"}
 _ANY_OF = {kind: f"{action}: {{service: A, max_items: 1}}" for action, kind in reversed(USES)}
 
-rules = st.builds(
-    lambda use, services, mode, selector: rule(
-        use[0], use[1], services, mode=mode, selector=selector
-    ),
-    st.sampled_from(USES),
-    st.one_of(
-        st.just(("any",)),
-        st.lists(st.sampled_from("ABC"), min_size=1, unique=True).map(tuple),
-    ),
-    st.sampled_from(Mode),
-    st.one_of(
-        st.just(Selector()),
-        st.builds(Selector, st.lists(st.sampled_from("abc"), min_size=1, unique=True).map(tuple)),
-        st.just(Selector(labels={"tier": "x"})),
-    ),
+services = st.one_of(
+    st.just(("any",)),
+    st.lists(st.sampled_from("ABC"), min_size=1, unique=True).map(tuple),
 )
+selectors = st.one_of(
+    st.just(Selector()),
+    st.builds(Selector, st.lists(st.sampled_from("abc"), min_size=1, unique=True).map(tuple)),
+    st.just(Selector(labels={"tier": "x"})),
+)
+modes = st.sampled_from([Mode.OFF, Mode.OBSERVE, Mode.APPROVE, Mode.ENFORCE, Mode.ENFORCE])
 
 
-@given(first=rules, second=rules)
-def test_it_is_found_exactly_where_they_can_meet(first: Policy, second: Policy) -> None:
+def rules(use: tuple[str, str]) -> st.SearchStrategy[Policy]:
+    return st.builds(
+        lambda services, mode, selector: rule(
+            *use, services=services, mode=mode, selector=selector
+        ),
+        services,
+        modes,
+        selectors,
+    )
+
+
+pairs = st.one_of(
+    st.tuples(st.sampled_from(USES), st.sampled_from(USES)),
+    st.sampled_from(sorted(map(tuple, map(sorted, OPPOSED)))),
+).flatmap(lambda uses: st.tuples(*map(rules, uses)))
+
+
+@given(pair=pairs)
+def test_it_is_found_exactly_where_they_can_meet(pair: tuple[Policy, Policy]) -> None:
     """Whichever comes first; never for disjoint services or targets, or what is off."""
+    first, second = pair
     found, back = overlap(first, second, TARGETS), overlap(second, first, TARGETS)
     assert (found is None) == (back is None)
     if found is not None and back is not None:
