@@ -33,8 +33,9 @@ endif
 demo: $(VENV) $(NEWEST)  ## play a failure and its repair on a real Restate
 	@exec $(BIN)/python deploy/demo/story.py
 
+# Most tests wait for a server most of the time: one process a core halves the whole run.
 test: $(VENV) $(NEWEST) $(OLDEST)  ## run the tests; PYTEST_ARGS='-k name' for some of them
-	@exec $(BIN)/python -m pytest $(PYTEST_ARGS)
+	@exec $(BIN)/python -m pytest -n auto --dist worksteal $(PYTEST_ARGS)
 
 check: $(VENV)  ## lint, format, types, layers
 	$(BIN)/ruff check
