@@ -12,13 +12,16 @@ import pytest
 from exporter.model.carry import carry_over
 from exporter.model.component import Component
 from exporter.model.decision import Mode, Result
+from exporter.model.target import Target
 from exporter.model.views import (
     Deployment,
     DeploymentsView,
     DriftView,
     FailedRun,
+    InvocationGroup,
     InvocationItem,
     InvocationsView,
+    Reachable,
 )
 from exporter.policy.actions import BUILT_ACTIONS
 from exporter.policy.check import check
@@ -43,9 +46,21 @@ def test_the_shipped_policies_load_and_fit_every_kind_of_target() -> None:
         assert (found.problems, found.notes) == ((), ())
 
 
-def test_the_shipped_policies_only_observe() -> None:
+def test_no_shipped_policy_writes_by_itself() -> None:
     """Nobody's Restate is written to because of a file that came with the package."""
-    assert {rule.mode for rule in SHIPPED.values()} == {Mode.OBSERVE}
+    modes = {name: rule.mode for name, rule in SHIPPED.items() if rule.mode is not Mode.OBSERVE}
+    assert modes == {
+        "drain-ghost-deployments": Mode.APPROVE,
+        "purge-old-completed-invocations": Mode.OFF,
+    }
+
+
+def test_only_proposals_may_kill(tmp_path: Path) -> None:
+    """Enforcing the policy that kills is refused, whoever edits it."""
+    text = (FOLDER / "ghost-deployments.yaml").read_text()
+    (tmp_path / "x.yaml").write_text(text.replace("mode: approve", "mode: enforce"))
+    (problem,) = check([tmp_path]).problems
+    assert "approve at most" in problem
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.yaml")), ids=lambda p: p.name)
@@ -114,6 +129,72 @@ def test_drained_deployments_are_cleaned_up_when_they_pile_up() -> None:
         return decisions(rule, report(seen), world())[0].result
 
     assert (found(6), found(5), found(9, "Strange")) == (Result.ACT, Result.CLEAR, Result.CLEAR)
+
+
+def test_dead_deployments_are_proposed_while_what_replaced_them_lives() -> None:
+    """A ghost of ours: a plan. Foreign, protected, alive, or a worker that is away too: nothing."""
+    rule = at_once("drain-ghost-deployments")
+
+    def found(
+        service: str = "Greeter",
+        *,
+        reachable: Reachable = "no",
+        worker: Reachable = "yes",
+        pinned: int = 3,
+        target: Target = ONE,
+    ) -> Result:
+        seen = views(target, reachable=worker)
+        deployments, drift = seen[Component.DEPLOYMENTS], seen[Component.DRIFT]
+        assert isinstance(deployments, DeploymentsView)
+        assert isinstance(drift, DriftView)
+        old = Deployment("dp_old", "http://old/", "http", NOW, (service,), {"by": "operator"})
+        gone = replace(drift.discoveries[0], url=old.url, reachable=reachable, deployment_id=old.id)
+        group = InvocationGroup(old.id, service, "service", "paused", None, pinned, NOW, NOW)
+        seen |= {
+            Component.DEPLOYMENTS: DeploymentsView((*deployments.items, old)),
+            Component.DRIFT: DriftView((*drift.discoveries, replace(gone, latest=False))),
+            Component.INVOCATIONS: InvocationsView((group,), (), frozenset({"dp_0"}), 0.1),
+        }
+        return decisions(rule, report(seen, target=target), target=target)[0].result
+
+    assert found() is Result.ACT
+    protected = replace(ONE, protected_metadata={"by": "operator"})
+    for left_alone in (
+        found("Strange"),
+        found(reachable="yes"),
+        found(reachable="unknown"),
+        found(worker="no"),
+        found(worker="unknown"),
+        found(pinned=0),
+        found(target=protected),
+    ):
+        assert left_alone is Result.CLEAR
+
+
+def test_old_successes_are_forgotten_however_many_there_are() -> None:
+    """A week old: a hundred at a time. Younger, failed or ended by somebody: left alone."""
+    rule = at_once("purge-old-completed-invocations")
+    night = NOW.replace(hour=23)
+    then = night - timedelta(days=8)
+    one = InvocationItem(
+        "inv_1", "Plain", "service", None, "run", "dp_0", then, then, result="success"
+    )
+
+    def found(*items: InvocationItem) -> list[Result]:
+        seen = views()
+        seen[Component.INVOCATIONS] = InvocationsView((), (), frozenset(), 0.1, completed=items)
+        return [d.result for d in decisions(rule, report(seen, at=night), now=night)]
+
+    assert found(*(replace(one, id=f"inv_{n}") for n in range(500))) == [
+        *[Result.ACT] * 100,
+        *[Result.HOLD] * 400,
+    ]
+    for left_alone in (
+        replace(one, modified_at=night - timedelta(days=6)),
+        replace(one, result="error"),
+        replace(one, result="killed"),
+    ):
+        assert found(left_alone) == [Result.CLEAR]
 
 
 def test_failed_keys_are_recovered_unless_somebody_ended_them() -> None:
