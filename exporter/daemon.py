@@ -22,6 +22,7 @@ from exporter.model.decision import Decision, Subject
 from exporter.model.errors import ConfigurationError, MedicError
 from exporter.model.operation import Operation, Outcome, Request
 from exporter.model.target import Target
+from exporter.notify.about import about_operation
 from exporter.policy.policy import Policy
 from exporter.round import Rounds, Watched
 from exporter.scheduler import Schedule
@@ -65,6 +66,7 @@ async def run_daemon(configure: Callable[[], Configuration]) -> int:
                 wake=daemon.wake,
                 on_closed=daemon.operation_closed,
                 on_ledger_failure=daemon.instruments.ledger_failed,
+                on_receipt=daemon.instruments.told,
             )
         )
         daemon.take(engine)
@@ -171,6 +173,7 @@ class Daemon:
             self._rounds.accepting = False
         seconds = self.engine.configuration.settings.drain_timeout.total_seconds()
         _log.info("daemon.stopping", running=sorted(self.engine.remediator.busy))
+        self.engine.notifier.hurry()
         await self.engine.remediator.drain(seconds)
 
     async def stop(self) -> None:
@@ -186,13 +189,18 @@ class Daemon:
         self._schedule.wake(target, components)
 
     def operation_closed(self, operation: Operation, request: Request | None) -> None:
-        """Count an operation that ended, and how long the heal took."""
+        """Count an operation that ended, and how long the heal took; tell whom its policy names."""
         now = self.engine.now()
         self.instruments.operation_finished(operation, now=now)
         healed = operation.outcome in {Outcome.VERIFIED, Outcome.PARTIAL} and not operation.error
         if healed and operation.policy and request and request.true_since and operation.finished_at:
             seconds = (operation.finished_at - request.true_since).total_seconds()
             self.instruments.heal_seconds(operation.policy.name, seconds)
+        name = operation.policy.name if operation.policy else None
+        policy = next((p for p in self.engine.policies if p.name == name), None)
+        message = about_operation(operation) if policy is not None and policy.notify else None
+        if policy is not None and message is not None:
+            self.engine.notifier.send(policy.notify, message)
 
     def status(self) -> WebStatus:
         """What the web side shows now."""
@@ -263,6 +271,7 @@ class Daemon:
         modes = {p.name: min(p.mode, most, key=lambda m: m.rank) for p in self.engine.policies}
         self._targets = self.engine.configuration.targets
         self.instruments.configure(targets, modes, now=self.engine.now())
+        self.instruments.notifiers(self.engine.configuration.settings.notifiers)
 
     def _tell_what_needs_a_restart(self, new: Configuration) -> None:
         old = self.engine.configuration

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -21,7 +22,7 @@ from exporter.model.findings import Findings
 from exporter.model.hold import HoldReason
 from exporter.model.target import Target
 from exporter.policy.circumstances import breaker_is_open, forbidden
-from exporter.policy.decide import decide, first_act, still_wrong, to_request, together
+from exporter.policy.decide import decide, first_acts, still_wrong, to_request, together
 from exporter.policy.limits import remaining
 from exporter.policy.policy import Policy
 from exporter.policy.waiting import ENOUGH_READINGS
@@ -235,19 +236,23 @@ class Rounds:
     def _submit(
         self, watched: Watched, findings: Findings, decisions: tuple[Decision, ...]
     ) -> None:
-        decision = first_act(decisions)
-        if decision is None or not self.accepting:
+        if not self.accepting:
             return
-        policy = next(p for p in watched.policies if p.name == decision.subject.policy)
-        batch = together(decision, decisions, policy)
-        self._remediator.submit(
-            decision.subject,
-            to_request(decision, policy, findings, batch),
-            watched.backend,
-            verification_of(policy, decision.subject.item),
-            still_wanted=lambda: self.accepting and watched.in_force(policy),
-            still_allowed=lambda: self._still_allowed(watched, policy),
-        )
+        policies = {policy.name: policy for policy in watched.policies}
+        for decision in first_acts(decisions, policies):
+            policy = policies[decision.subject.policy]
+            batch = together(decision, decisions, policy)
+            self._remediator.submit(
+                decision.subject,
+                to_request(decision, policy, findings, batch),
+                watched.backend,
+                verification_of(policy, decision.subject.item),
+                still_wanted=partial(self._still_wanted, watched, policy),
+                still_allowed=partial(self._still_allowed, watched, policy),
+            )
+
+    def _still_wanted(self, watched: Watched, policy: Policy) -> bool:
+        return self.accepting and watched.in_force(policy)
 
     async def _still_allowed(self, watched: Watched, policy: Policy) -> None:
         """Ask again, right before a write, what may have changed since the policy decided."""
@@ -261,6 +266,8 @@ class Rounds:
 
 def verification_of(policy: Policy, item: str | None) -> Verification:
     """What must be seen before an operation of a policy counts as verified."""
+    if not policy.mends:
+        return Verification()  # what it is about is as wrong as before
     return Verification(
         within=policy.verify.within,
         healthy_for=policy.verify.healthy_for,

@@ -29,6 +29,28 @@ def sweep(journal: Journal, *, now: datetime, target: str | None = None) -> tupl
     return tuple(interrupt(journal, row, now=now) for row in rows)
 
 
+def sweep_loose(
+    journal: Journal, *, now: datetime, after: int
+) -> tuple[tuple[Operation, ...], int]:
+    """Close what locks nothing and whose lease is over, of what was opened after an entry.
+
+    Also returns the entry after which to look the next time: nothing before it is open.
+    """
+    query = select(operations).where(
+        # An older copy of the database may have been restored.
+        operations.c.seq > (after if after < journal.next_seq else 0),
+        operations.c.locks.is_(None),
+        operations.c.outcome.is_(None),
+        operations.c.phase.in_(_WRITING + _READING),
+    )
+    newest = journal.next_seq - 1
+    rows = list(journal.connection.execute(query.order_by(operations.c.seq)).mappings())
+    over = [row for row in rows if row["lease_until"] <= now]
+    left = [row["seq"] for row in rows if row["lease_until"] > now]
+    closed = tuple(interrupt(journal, row, now=now) for row in over)
+    return closed, min((seq - 1 for seq in left), default=newest)
+
+
 def give_up(journal: Journal, *, now: datetime, target: str) -> tuple[Operation, ...]:
     """Close a silent operation that has acted and that nobody verified, on one target.
 

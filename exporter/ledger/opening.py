@@ -23,7 +23,7 @@ def refusal(
     journal: Journal, request: Request, plan: Plan, *, now: datetime
 ) -> InFlightError | LimitReachedError | None:
     """Why the request may not be reserved now: the target is busy, or its budget is spent."""
-    holder = leases.holder(journal, request.target)
+    holder = leases.holder(journal, request.target) if request.mends else None
     if holder is not None:
         msg = (
             f"operation {holder['id']} ({holder['remedy']} by {holder['actor']})"
@@ -48,13 +48,16 @@ def over_budget(
 def reserve(
     journal: Journal, request: Request, plan: Plan, *, owner: str, lease: timedelta, now: datetime
 ) -> Operation:
-    """Insert it open: it locks the target and spends its budget from now on."""
+    """Insert it open: it locks the target and spends its budget from now on.
+
+    What mends nothing locks nothing, and all it spends is its cooldown.
+    """
     until = now + lease
     row = draft(request, plan, now=now) | {
         "phase": str(Phase.RESERVED),
-        "counted_at": now,
+        "counted_at": now if request.mends else None,
         "touched_at": now,
-        "locks": request.target,
+        "locks": request.target if request.mends else None,
         "owner": owner,
         "lease_until": until,
     }
@@ -64,9 +67,9 @@ def reserve(
 
 def rehearse(journal: Journal, request: Request, plan: Plan, *, now: datetime) -> Operation:
     """Insert what would have been done. A policy's rehearsal spends the budget of rehearsals."""
-    counted = None if request.by_person else now
+    touched = None if request.by_person else now
     row = draft(request, plan, now=now) | _closed(Outcome.OBSERVED, now)
-    row |= {"counted_at": counted, "touched_at": counted}
+    row |= {"counted_at": touched if request.mends else None, "touched_at": touched}
     return _insert(journal, EntryKind.OBSERVED, row, opening_body(row, request, plan))
 
 

@@ -39,6 +39,8 @@ class Store(People):
     def __init__(self, engine: Engine) -> None:
         super().__init__(engine)
         self._decided = Decided(engine)
+        self._swept = 0
+        """The entry before which nothing is open that locks nothing."""
 
     def reserve(
         self,
@@ -172,9 +174,15 @@ class Store(People):
         raise LeaseLostError(msg)
 
     def sweep(self, now: datetime) -> tuple[Operation, ...]:
-        """Close every reserved or acting operation whose lease is over: ``interrupted``."""
+        """Close every reserved or acting operation whose lease is over: ``interrupted``.
+
+        So is what locks nothing, even when it had acted: it needs no readings.
+        """
         with writing(self._engine) as journal:
-            return leases.sweep(journal, now=now)
+            closed = leases.sweep(journal, now=now)
+            loose, swept = leases.sweep_loose(journal, now=now, after=self._swept)
+        self._swept = swept
+        return closed + loose
 
     def take_over(
         self, *, owner: str, lease: timedelta, now: datetime, targets: Collection[str] | None = None

@@ -14,8 +14,10 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from exporter.model.decision import Mode
+from exporter.model.hold import HoldReason
+from exporter.model.variables import ITEM_KINDS
 from exporter.model.views import Cause
-from exporter.policy.fields import ANY, Duration, Services, Strict, WorkerUrl
+from exporter.policy.fields import ANY, Duration, Names, Services, Strict, WorkerUrl
 
 NOT_BUILT = "is not built yet in this version"
 
@@ -130,8 +132,21 @@ class RestartInvocations(Strict):
     accept_risk: bool = _ACCEPT_RISK
 
 
-class NoArguments(Strict):
-    """A remedy whose arguments are not designed in detail yet."""
+class Notify(Strict):
+    """Tell people, and touch nothing. All that holds it back is its cooldown, on each target."""
+
+    to: Names | None = Field(
+        default=None, description="The notifiers to tell; without it all that are configured."
+    )
+    message: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=1000,
+        description="What to say beside what the condition saw: where to look, what to do.",
+    )
+    max_items: int = Field(
+        default=20, ge=1, le=100, description="With for_each: name at most this many items."
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +161,13 @@ class Action:
     """Arguments of the design that are refused until they are built."""
     several: bool = False
     """Whether one operation may hold several items of ``for_each``, up to ``max_items``."""
+    mends: bool = True
+    """Whether it writes to Restate. What does not locks no target and spends no limit."""
+
+    @property
+    def waives(self) -> frozenset[HoldReason]:
+        """The gates that only keep Restate from harm, for what does it none."""
+        return _NOTHING if self.mends else _KEEP_FROM_HARM
 
     @property
     def takes_worker(self) -> bool:
@@ -153,6 +175,22 @@ class Action:
         return "url" in self.arguments.model_fields
 
 
+NEEDS_MENDING = ("limits", "storm", "breaker", "verify", "notify")
+"""Keys of a policy that say nothing about an action that mends nothing."""
+_KEEP_FROM_HARM = frozenset(
+    {
+        HoldReason.MANUAL_HOLD,
+        HoldReason.IDENTITY_CHANGED,
+        HoldReason.FROZEN,
+        HoldReason.BREAKER_OPEN,
+        HoldReason.STORM,
+        HoldReason.LIMIT_ITEM,
+        HoldReason.LIMIT_TARGET,
+        HoldReason.LIMIT_POLICY,
+        HoldReason.LIMIT_GLOBAL,
+    }
+)
+_NOTHING: frozenset[HoldReason] = frozenset()
 _WORKER = frozenset({"workers", None})
 _ACTIVE = frozenset({"invocations.paused", "invocations.retrying", "invocations.zombies"})
 _COMPLETED = frozenset({"invocations.completed"})
@@ -186,7 +224,13 @@ ACTIONS: Mapping[str, Action] = MappingProxyType(
         "restart-invocations": Action(
             RestartInvocations, built=False, for_each=_COMPLETED, several=True
         ),
-        "notify": Action(NoArguments, built=False, for_each=frozenset({None})),
+        "notify": Action(
+            Notify,
+            built=True,
+            for_each=frozenset({None, *ITEM_KINDS}) - _COMPLETED,  # which no probe lists yet
+            several=True,
+            mends=False,
+        ),
     }
 )
 """By the name that stands under ``action``."""

@@ -21,7 +21,7 @@ from exporter.model.report import Report
 from exporter.model.target import Target
 from exporter.policy.case import Case
 from exporter.policy.cel import Outcome, Unknown
-from exporter.policy.gates import GATES, in_flight_behind
+from exporter.policy.gates import gates_without, in_flight_behind
 from exporter.policy.limits import exhausted
 from exporter.policy.policy import Policy
 from exporter.policy.sight import Sight, holds
@@ -65,6 +65,17 @@ def first_act(decisions: Iterable[Decision]) -> Decision | None:
     return next((d for d in ready if d.result is Result.ACT), ready[0] if ready else None)
 
 
+def first_acts(
+    decisions: Iterable[Decision], policies: Mapping[str, Policy]
+) -> tuple[Decision, ...]:
+    """The decisions to submit: of those that would lock the same thing, ``first_act``'s."""
+    by_lock: dict[str, list[Decision]] = {}
+    for decision in decisions:
+        subject = decision.subject
+        by_lock.setdefault(policies[subject.policy].lock_on(subject.target), []).append(decision)
+    return tuple(d for some in by_lock.values() if (d := first_act(some)) is not None)
+
+
 def together(
     first: Decision, decisions: Iterable[Decision], policy: Policy
 ) -> tuple[Decision, ...]:
@@ -100,7 +111,8 @@ def to_request(
         each_item=tuple(plain(item.values) for item in items),
         values=_values(about),
         budget=policy.budget,
-        true_since=decision.waiting.since if decision.waiting else None,
+        true_since=decision.waiting.since if decision.waiting and policy.mends else None,
+        mends=policy.mends,
     )
 
 
@@ -213,7 +225,7 @@ def _clear(policy: Policy, judged: _Judged, round_: _Round) -> Decision:
 
 def _hold_or_act(policy: Policy, judged: _Judged, affected: int, round_: _Round) -> Decision:
     case = _case(policy, judged, affected, round_)
-    verdicts = tuple(gate(case) for gate in GATES)
+    verdicts = tuple(gate(case) for gate in gates_without(policy.waives))
     held = next((v for v in verdicts if v.holds), None)
     return Decision(
         subject=case.subject,
@@ -267,13 +279,23 @@ def _lower(mode: Mode, most: Mode) -> Mode:
 def _one_at_a_time(
     decisions: list[Decision], policies: Mapping[str, Policy]
 ) -> tuple[Decision, ...]:
-    """Of several that would act on the target, one operation's worth does; the rest wait."""
-    first = next((d for d in decisions if d.result is Result.ACT), None)
-    if first is None:
+    """Of several that would hold the same lock, one operation's worth does; the rest wait."""
+    first: dict[str, Decision] = {}
+    for d in decisions:
+        if d.result is Result.ACT:
+            first.setdefault(policies[d.subject.policy].lock_on(d.subject.target), d)
+    if not first:
         return tuple(decisions)
-    going = {id(d) for d in together(first, decisions, policies[first.subject.policy])}
+    going = {
+        id(d)
+        for one in first.values()
+        for d in together(one, decisions, policies[one.subject.policy])
+    }
     return tuple(
-        d if id(d) in going or d.result is not Result.ACT else _behind(d, first) for d in decisions
+        d
+        if id(d) in going or d.result is not Result.ACT
+        else _behind(d, first[policies[d.subject.policy].lock_on(d.subject.target)])
+        for d in decisions
     )
 
 
