@@ -6,7 +6,6 @@ A notifier that hangs delays nobody but itself.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -58,8 +57,8 @@ class Channel:
         format_: Format,
         on_receipt: OnReceipt,
         patience: Patience,
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        clock: Callable[[], float],
+        sleep: Callable[[float], Awaitable[None]],
     ) -> None:
         self._name = name
         self._on_receipt = on_receipt

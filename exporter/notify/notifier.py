@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping
+import time
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from exporter.model.message import Delivery, Message, Receipt
@@ -30,10 +31,14 @@ class Notifier:
         transport: Transport,
         on_receipt: OnReceipt = lambda _receipt: None,
         patience: Patience | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._transport = transport
         self._on_receipt = on_receipt
         self._patience = patience or Patience()
+        self._clock = clock
+        self._sleep = sleep
         self._channels: dict[str, Channel] = {}
         self._gone: set[asyncio.Task[None]] = set()
 
@@ -55,6 +60,8 @@ class Notifier:
                     format_=destination.format,
                     on_receipt=self._on_receipt,
                     patience=self._patience,
+                    clock=self._clock,
+                    sleep=self._sleep,
                 )
 
     def send(self, names: Collection[str] | None, message: Message) -> None:

@@ -6,6 +6,7 @@ so that ``explain`` can show them all. What the ledger would have to tell holds 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from functools import cache
 from types import MappingProxyType
@@ -131,7 +132,7 @@ def in_flight_behind(detail: str) -> Verdict:
 
 def cooldown(case: Case) -> Verdict:
     """The remedy was used on this target a short while ago."""
-    return _spent(case, HoldReason.COOLDOWN, Budget(case.policy.budget.cooldown))
+    return _spent(case, HoldReason.COOLDOWN, replace(case.policy.budget, windows=()))
 
 
 def _limit(reason: HoldReason) -> Gate:

@@ -149,7 +149,8 @@ CASES = {
     ),
     "offset": window('days: [mon], start: 22:00, end: 05:00, timezone: "+01:00"', 65, "or UTC"),
     "alerts": ("name: good", "name: good\n    block_on_alerts: []", "3:5", "not built yet"),
-    "notify": ("name: good", "name: good\n    notify: [x]", "3:5", "not built yet"),
+    "notify twice": ("name: good", "name: good\n    notify: [x, x]", "3:13", "names 'x' twice"),
+    "notify none": ("name: good", "name: good\n    notify: []", "3:13", "write notify: [ops]"),
     "for zero": ("name: good", "name: good\n    for: 0m", "3:10", "is no time at all"),
     "verify": (
         "name: good",

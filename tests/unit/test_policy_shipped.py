@@ -167,7 +167,9 @@ def test_the_schema_knows_what_the_loader_knows() -> None:
     schema = json.loads(json.dumps(policy_schema()))
     rule = schema["$defs"]["PolicyModel"]
     assert rule["additionalProperties"] is False
-    assert set(rule["required"]) == {"name", "when", "action", "cooldown", "limits"}
+    assert set(rule["required"]) == {"name", "when", "action", "cooldown"}
+    assert rule["if"]["properties"]["action"] == {"anyOf": [{"required": ["notify"]}]}
+    assert rule["else"] == {"required": ["limits"]}
     assert rule["properties"]["mode"]["enum"] == ["off", "observe", "enforce"]
     actions = [name for one in rule["properties"]["action"]["oneOf"] for name in one["required"]]
     assert tuple(actions) == BUILT_ACTIONS
