@@ -21,10 +21,12 @@ from exporter.ledger.gateway import Ledger
 from exporter.model.component import Component
 from exporter.model.errors import LedgerUnavailableError
 from exporter.model.message import Receipt, Tell
+from exporter.model.operation import Operation
 from exporter.model.report import Report
 from exporter.model.target import Target
 from exporter.notify import Destination, Notifier
 from exporter.ownership import Ownership
+from exporter.people import People
 from exporter.policy.load import check_against, load_policies
 from exporter.policy.policy import Policy
 from exporter.remediate import OnClosed, Remediator
@@ -34,6 +36,7 @@ from exporter.settings.secrets import TokenSource
 from exporter.transport import Transport
 from exporter.verification import Verifier
 from exporter.web.address import parse_address
+from exporter.web.tls import server_context
 
 Wake = Callable[[str, frozenset[Component]], None]
 _LAST_MESSAGES_SECONDS = 5.0
@@ -66,6 +69,9 @@ def check(configuration: Configuration) -> tuple[Policy, ...]:
     ConfigurationError lists the problems.
     """
     parse_address(configuration.settings.web_listen_address)
+    tls = configuration.web.tls_server_config
+    if tls is not None:
+        server_context(tls)
     ledger_url(configuration.storage_url)
     policies = load_policies(
         configuration.policy_patterns,
@@ -85,7 +91,7 @@ def supported(configuration: Configuration) -> dict[str, frozenset[str]]:
 class Engine:
     """Everything that is built, and the few things that are done with it from outside."""
 
-    def __init__(  # noqa: PLR0913 - one argument a part
+    def __init__(  # noqa: PLR0913 - everything that was opened
         self,
         *,
         built: Built,
@@ -95,6 +101,7 @@ class Engine:
         ledger: Ledger | None,
         remediator: Remediator | None,
         ownership: Ownership | None,
+        wake: Wake,
         owner: str,
         now: Callable[[], datetime],
     ) -> None:
@@ -107,6 +114,16 @@ class Engine:
         self._ownership = ownership
         self.owner = owner
         self.now = now
+        self._people: People | None = None
+        if ledger is not None and remediator is not None:
+            self._people = People(
+                backends=lambda: self.backends,
+                remediator=remediator,
+                ledger=ledger,
+                fleet=fleet,
+                wake=wake,
+                now=now,
+            )
 
     @property
     def configuration(self) -> Configuration:
@@ -138,6 +155,13 @@ class Engine:
             msg = "no action without a ledger"
             raise LedgerUnavailableError(msg)
         return self._remediator
+
+    @property
+    def people(self) -> People:
+        """What carries out people's requests; LedgerUnavailableError without a ledger."""
+        if self._people is None:
+            raise LedgerUnavailableError("no action without a ledger")
+        return self._people
 
     @property
     def ownership(self) -> Ownership:
@@ -231,6 +255,7 @@ async def open_engine(  # noqa: PLR0913 - one argument an event that somebody ma
     ledger_required: bool = True,
     wake: Wake | None = None,
     on_closed: OnClosed = lambda _operation, _request: None,
+    on_proposed: Callable[[Operation], None] = lambda _operation: None,
     on_ledger_failure: Callable[[], None] = lambda: None,
     on_receipt: Callable[[Receipt], None] = lambda _receipt: None,
     now: Callable[[], datetime] = utc_now,
@@ -261,7 +286,8 @@ async def open_engine(  # noqa: PLR0913 - one argument an event that somebody ma
             )
             stack.push_async_callback(ledger.close)
         reader = _Reader()
-        verifier = Verifier(fleet=fleet, now=now, wake=wake or reader.wake)
+        wake = wake or reader.wake
+        verifier = Verifier(fleet=fleet, now=now, wake=wake)
         owner = owner_name()
         remediator = ownership = None
         if ledger is not None:
@@ -276,6 +302,7 @@ async def open_engine(  # noqa: PLR0913 - one argument an event that somebody ma
                 fence=lambda: keeping.fence,
                 now=now,
                 on_closed=on_closed,
+                on_proposed=on_proposed,
             )
         engine = Engine(
             built=built,
@@ -285,6 +312,7 @@ async def open_engine(  # noqa: PLR0913 - one argument an event that somebody ma
             ledger=ledger,
             remediator=remediator,
             ownership=ownership,
+            wake=wake,
             owner=owner,
             now=now,
         )

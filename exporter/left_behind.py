@@ -19,11 +19,14 @@ _log = structlog.get_logger(__name__)
 
 
 async def look_after(engine: Engine, on_closed: OnClosed) -> None:
-    """Close what died before its last write, and take over what died after it."""
+    """Close what died before its last write, take over what died after it, and end what expired."""
     lease = engine.configuration.settings.lease
     try:
         for operation in await engine.ledger.sweep(engine.now()):
             _log.warning("operation.interrupted", operation=operation.id)
+            on_closed(operation, None)
+        for operation in await engine.ledger.expire(engine.now()):
+            _log.info("operation.expired", operation=operation.id)
             on_closed(operation, None)
         for operation in await engine.ledger.take_over(
             owner=engine.owner, lease=lease, now=engine.now(), targets=tuple(engine.backends)

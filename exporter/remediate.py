@@ -30,6 +30,7 @@ from exporter.model.errors import (
 )
 from exporter.model.operation import ActResult, Fence, Operation, Outcome, Phase, Plan, Request
 from exporter.refusals import Refusals
+from exporter.restate_api import DiscoveryFailedError
 from exporter.verification import Verification, Verifier
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class _Job:
 class Remediator:
     """Runs operations: at most one at a time on a target, in this process and in the ledger."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - two of them are whom to tell what happened
         self,
         *,
         ledger: Ledger,
@@ -71,6 +72,7 @@ class Remediator:
         lease: timedelta,
         now: Callable[[], datetime],
         on_closed: OnClosed = lambda _operation, _request: None,
+        on_proposed: Callable[[Operation], None] = lambda _operation: None,
         fence: Callable[[], Fence | None] = lambda: None,
     ) -> None:
         self._ledger = ledger
@@ -80,8 +82,9 @@ class Remediator:
         self._lease = lease
         self._now = now
         self._on_closed = on_closed
+        self._on_proposed = on_proposed
         self._fence = fence
-        self._tasks: dict[asyncio.Task[None], str] = {}
+        self._tasks: dict[asyncio.Task[Any], str] = {}
         self.busy: dict[str, str] = {}
         """By what it locks, the remedy that runs in this process now, preflight included."""
         self.refusals = Refusals()
@@ -160,6 +163,26 @@ class Remediator:
         )
         return operation
 
+    async def perform_detached(
+        self,
+        request: Request,
+        backend: Backend,
+        verification: Verification,
+        *,
+        confirmed: Plan | None = None,
+    ) -> Operation:
+        """As ``perform``, in a task that ``drain`` waits for and that nobody's cancelling ends."""
+        work = self.perform(request, backend, verification, confirmed=confirmed)
+        task = asyncio.ensure_future(work)
+        self._tasks[task] = request.target
+        task.add_done_callback(self._ended)
+        return await asyncio.shield(task)
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.pop(task, None)
+        if not task.cancelled():
+            task.exception()  # it is known now, even if nobody waits for it any more
+
     async def _perform(
         self,
         request: Request,
@@ -183,8 +206,10 @@ class Remediator:
             if not still_wanted():
                 msg = "the configuration changed, or the daemon stops"
                 raise RefusedError("not-wanted", msg)
-            if request.mode is not Mode.ENFORCE:
+            if request.mode is Mode.OBSERVE:
                 return await self._ledger.rehearse(request, plan, now=self._now()), plan
+            if request.mode is Mode.APPROVE and request.proposal is None:
+                return await self._propose(request, plan), plan
             operation = await self._ledger.reserve(
                 request,
                 plan,
@@ -201,6 +226,9 @@ class Remediator:
                 await self._ledger.refuse(
                     request, reason=reason, message=str(error), now=self._now()
                 )
+            if request.proposal and isinstance(error, RefusedError) and still_wanted():
+                why = f"{error.reason}: {error}"
+                await self.end_proposal(request.proposal, Outcome.REFUSED, why)
             raise
         _log.info("operation.reserved", operation=operation.id, plan=operation.summary)
         job = _Job(operation, request, plan, remedy, backend, verification, still_allowed)
@@ -208,6 +236,20 @@ class Remediator:
             operation.id, ledger=self._ledger, owner=self._owner, lease=self._lease, now=self._now
         ):
             return await self._carry_out(job), plan
+
+    async def _propose(self, request: Request, plan: Plan) -> Operation:
+        now = self._now()
+        proposed = await self._ledger.propose(request, plan, owner=self._owner, now=now)
+        _log.info("operation.proposed", operation=proposed.id, plan=proposed.summary)
+        if proposed.created_at == now:  # otherwise it had been waiting already
+            self._on_proposed(proposed)
+        return proposed
+
+    async def end_proposal(self, operation_id: str, outcome: Outcome, why: str) -> None:
+        """Close a plan that must not wait for a person any more, if it still does."""
+        closed = await self._ledger.end_proposal(operation_id, outcome, why=why, now=self._now())
+        if closed is not None:
+            self._closed(closed, None)
 
     async def _carry_out(self, job: _Job) -> Operation:
         """Act, verify, finish. An operation whose lease or ledger is lost is left to its lease."""
@@ -277,16 +319,19 @@ class Remediator:
             after=result.after or None,
             error=error,
         )
+        self._closed(closed, job.request)
+        return closed
+
+    def _closed(self, closed: Operation, request: Request | None) -> None:
         _log.info(
             "operation.closed",
             operation=closed.id,
             target=closed.target,
             remedy=closed.remedy,
-            outcome=str(outcome),
+            outcome=str(closed.outcome),
             error=closed.error,
         )
-        self._on_closed(closed, job.request)
-        return closed
+        self._on_closed(closed, request)
 
     async def _run(
         self,
@@ -404,8 +449,13 @@ def _outcome_of(error: Exception, guard: LeaseGuard) -> Outcome:
 
 
 def _known_of(error: Exception) -> dict[str, Any]:
-    """A refusal's word and data, for whoever reads the row."""
-    return {"reason": error.reason, **error.data} if isinstance(error, RefusedError) else {}
+    """A refusal's word and data, or what kind of call failed, for whoever reads the row."""
+    if isinstance(error, RefusedError):
+        return {"reason": error.reason, **error.data}
+    call = error if isinstance(error, CallFailedError) else error.__cause__
+    if not isinstance(call, CallFailedError):
+        return {}
+    return {"failure": "discovery" if isinstance(call, DiscoveryFailedError) else str(call.reason)}
 
 
 def _told(error: Exception, **where: str) -> str:

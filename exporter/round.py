@@ -6,7 +6,7 @@ The whole data flow of restate-medic in one place. A round never waits for a rem
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -21,6 +21,7 @@ from exporter.model.errors import LedgerUnavailableError, StoppedError
 from exporter.model.findings import Findings
 from exporter.model.hold import HoldReason
 from exporter.model.target import Target
+from exporter.policy.approval import Ruling, rulings
 from exporter.policy.circumstances import breaker_is_open, forbidden
 from exporter.policy.decide import decide, first_acts, still_wrong, to_request, together
 from exporter.policy.limits import remaining
@@ -101,7 +102,7 @@ class Rounds:
         report = self._fleet.merge(target, readings, now=now)
         self._surroundings.configure(watched.policies, watched.targets)
         findings = derive(report, target, now=now, tally=self._surroundings.tally(target.name))
-        self._surroundings.look(report, now=now)
+        self._surroundings.look(backend, report, now=now)
         world = self._surroundings.world(
             target.name, max_mode=watched.max_mode, ledger_ok=ledger_ok, now=now
         )
@@ -113,11 +114,15 @@ class Rounds:
         if ledger_ok:
             self._show_limits(watched, world, now)
         self._instruments.round_ended(report, findings, decisions, readings, now=now)
+        waiting = [p for p in self._ledger.standing.proposals if p.target == target.name]
+        policies = {policy.name: policy for policy in watched.policies}
+        ended = rulings(waiting, decisions, policies, now=now)
         gone = self._gone(target.name, decisions)
         self._tell_changes(target.name, (*decisions, *gone))
         if ledger_ok and world.owned:
-            await self._record(target.name, (*decisions, *gone), now)
-        self._submit(watched, findings, decisions)
+            await self._record(target.name, (*decisions, *gone), ended, now)
+        over = {ruling.operation_id for ruling in ended}
+        self._submit(watched, findings, [d for d in decisions if d.proposal not in over])
         self._hasten(watched, decisions, now)
 
     def forget(self, target: str) -> None:
@@ -212,54 +217,72 @@ class Rounds:
         if late:
             self._wake(watched.backend.target.name, late)
 
-    async def _record(self, target: str, decisions: tuple[Decision, ...], now: datetime) -> None:
+    async def _record(
+        self,
+        target: str,
+        decisions: tuple[Decision, ...],
+        ended: tuple[Ruling, ...],
+        now: datetime,
+    ) -> None:
         """Note what changed, with the same patience; what was not noted now is in the next round.
 
         One at a time for a target: the ledger compares with what it noted last.
         """
         if target in self._recording:
             return
-        task = asyncio.ensure_future(self._note(target, decisions, now))
+        task = asyncio.ensure_future(self._note(target, decisions, ended, now))
         self._recording[target] = task
         task.add_done_callback(lambda _done: self._recording.pop(target, None))
         await asyncio.wait({task}, timeout=_LEDGER_PATIENCE_SECONDS)
 
-    async def _note(self, target: str, decisions: tuple[Decision, ...], now: datetime) -> None:
+    async def _note(
+        self,
+        target: str,
+        decisions: tuple[Decision, ...],
+        ended: tuple[Ruling, ...],
+        now: datetime,
+    ) -> None:
         try:
+            for ruling in ended:
+                await self._remediator.end_proposal(ruling.operation_id, ruling.outcome, ruling.why)
             await self._ledger.note_changes(decisions, now=now)
             identity = self._surroundings.news(target)
             if identity is not None:
                 await self._ledger.note_identity(target, identity, now=now)
+            for relapse in self._surroundings.relapses(target):
+                if await self._ledger.note_relapse(relapse, now=now):
+                    _log.warning(
+                        "operation.relapsed", operation=relapse.operation_id, items=relapse.items
+                    )
         except LedgerUnavailableError as error:
             _log.warning("ledger.unavailable", error=str(error))
 
-    def _submit(
-        self, watched: Watched, findings: Findings, decisions: tuple[Decision, ...]
-    ) -> None:
+    def _submit(self, watched: Watched, findings: Findings, decisions: Sequence[Decision]) -> None:
         if not self.accepting:
             return
         policies = {policy.name: policy for policy in watched.policies}
         for decision in first_acts(decisions, policies):
             policy = policies[decision.subject.policy]
-            batch = together(decision, decisions, policy)
+            request = to_request(decision, policy, findings, together(decision, decisions, policy))
+            approved = request.proposal is not None
             self._remediator.submit(
                 decision.subject,
-                to_request(decision, policy, findings, batch),
+                request,
                 watched.backend,
                 verification_of(policy, decision.subject.item),
                 still_wanted=partial(self._still_wanted, watched, policy),
-                still_allowed=partial(self._still_allowed, watched, policy),
+                still_allowed=partial(self._still_allowed, watched, policy, approved=approved),
             )
 
     def _still_wanted(self, watched: Watched, policy: Policy) -> bool:
         return self.accepting and watched.in_force(policy)
 
-    async def _still_allowed(self, watched: Watched, policy: Policy) -> None:
+    async def _still_allowed(self, watched: Watched, policy: Policy, *, approved: bool) -> None:
         """Ask again, right before a write, what may have changed since the policy decided."""
         await self._ledger.refresh()
         name, now = watched.backend.target.name, self._now()
         world = self._surroundings.world(name, max_mode=watched.max_mode, ledger_ok=True, now=now)
-        verdict = forbidden(policy, name, world, now=now)
+        verdict = forbidden(policy, name, world, now=now, approved=approved)
         if verdict is not None:
             raise StoppedError(str(verdict.gate), verdict.detail)
 

@@ -16,15 +16,18 @@ from exporter.model.findings import Tally
 from exporter.model.hold import HoldReason
 from exporter.model.identity import Identities, Identity
 from exporter.model.operation import Usage
+from exporter.model.relapse import Relapse
 from exporter.model.report import Report
 from exporter.model.target import Target
 from exporter.ownership import boot_seconds
 from exporter.policy.clock import ClockWatch, Suspicion
 from exporter.policy.fleet_health import FleetHealth
 from exporter.policy.policy import Policy
-from exporter.policy.world import LastManual, OpenOperation, World, waiting_of
+from exporter.policy.world import LastManual, OpenOperation, Proposal, World, waiting_of
+from exporter.relapses import Relapses
 
 if TYPE_CHECKING:
+    from exporter.backends.backend import Backend
     from exporter.ledger.gateway import Ledger
     from exporter.ownership import Ownership
     from exporter.remediate import Remediator
@@ -51,6 +54,7 @@ class Surroundings:
         self._suspicion: Suspicion | None = None
         self._identities = Identities()
         self._health = FleetHealth()
+        self._relapses = Relapses(ledger.standing)
         self._waiting: dict[str, dict[Subject, Waiting]] = {}
 
     @property
@@ -62,11 +66,13 @@ class Surroundings:
         """Take over what is configured now."""
         self._health.configure(policies, targets)
 
-    def look(self, report: Report, *, now: datetime) -> None:
-        """Look at the clocks, and at what the target is: once a round, before ``world``."""
+    def look(self, backend: Backend, report: Report, *, now: datetime) -> None:
+        """Look at the clocks, what the target is, and what broke again: before ``world``."""
         self._look_at_the_clocks(now)
         target = report.target
         self._identities.look(target, report, self._known(target), now=now)
+        policies = self._health.policies
+        self._relapses.look(backend.target, report, backend.remedies, policies, now=now)
 
     def world(self, target: str, *, max_mode: Mode, ledger_ok: bool, now: datetime) -> World:
         """Everything that a gate may ask about a target now."""
@@ -79,6 +85,7 @@ class Surroundings:
             waiting=self._waiting.get(target, {}),
             refusals=self._remediator.refusals.current(),
             usage=self._usage,
+            proposal=lambda subject: self._proposal(subject, now),
             owned=self._ownership.owned,
             holder=self._ownership.holder,
             pauses=standing.orders.pauses,
@@ -86,8 +93,8 @@ class Surroundings:
             clock=self._suspicion,
             identity=self._identities.change(target),
             others=lambda policy: self._health.others(policy, target, now=now),
-            failures=standing.failures,
-            failures_of=standing.failures_of,
+            failures=self._relapses.failures,
+            failures_of=self._relapses.failures_of,
         )
 
     def tally(self, target: str) -> Tally:
@@ -117,10 +124,15 @@ class Surroundings:
         """What the ledger should know a target by from now on, if that is something new."""
         return self._identities.news(target, self._known(target))
 
+    def relapses(self, target: str) -> tuple[Relapse, ...]:
+        """What of earlier successes did not last, and the ledger should know."""
+        return self._relapses.pending(target)
+
     def forget(self, target: str) -> None:
         """Drop what is remembered of a target that is no longer configured."""
         self._waiting.pop(target, None)
         self._identities.forget(target)
+        self._relapses.forget(target)
 
     def _look_at_the_clocks(self, now: datetime) -> None:
         before = self._clock.jumps
@@ -139,6 +151,21 @@ class Surroundings:
         here = {lock: OpenOperation("preflight", remedy) for lock, remedy in running}
         found = self._ledger.standing.open_on(target)
         return here | ({target: OpenOperation(found.id, found.remedy)} if found else {})
+
+    def _proposal(self, subject: Subject, now: datetime) -> Proposal | None:
+        standing = self._ledger.standing
+        where = subject.policy, subject.target, subject.item
+        found = standing.proposal(*where)
+        if found is not None and found.lease_until is not None and now < found.lease_until:
+            if found.approved_by is not None:
+                return Proposal(found.id, f"{found.approved_by} approved it", approved=True)
+            until = found.lease_until.strftime("%H:%M:%SZ")
+            return Proposal(found.id, f"until {until}: restate-medic approve {found.id}")
+        no = standing.rejection(*where)
+        if no is None:
+            return None
+        detail = f"{no.sentence} ({no.operation_id}); proposed again once it has been well"
+        return Proposal(no.operation_id, detail, rejected_at=no.at)
 
     def _usage(
         self, policy: str, target: str, remedy: str, items: tuple[str, ...], mode: Mode

@@ -136,10 +136,20 @@ class Medic:
         url = f"http://127.0.0.1:{self.port}{path}"
         return httpx.get(url, headers=headers, timeout=10, trust_env=False)
 
-    def post(self, path: str) -> httpx.Response:
-        """A POST without a body."""
+    def post(
+        self, path: str, body: object = None, *, seconds: float = 60, **headers: str
+    ) -> httpx.Response:
+        """A POST, of JSON if there is a body; ``x_api_key`` is the header ``X-Api-Key``."""
         url = f"http://127.0.0.1:{self.port}{path}"
-        return httpx.post(url, timeout=10, trust_env=False)
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        json_body = {} if body is None else {"json": body}
+        return httpx.post(url, headers=sent, timeout=seconds, trust_env=False, **json_body)  # type: ignore[arg-type]
+
+    def key(self, name: str = "ops", role: str = "operator") -> str:
+        """A new key for the HTTP interface, made as a person makes one."""
+        answer = self.command("key", "new", name, "--role", role)
+        assert answer.returncode == 0, answer.stderr
+        return answer.stdout.strip()
 
     def samples(self, name: str) -> dict[tuple[tuple[str, str], ...], float]:
         """The samples of one metric, without its prefix: sorted labels to value."""

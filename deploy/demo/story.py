@@ -4,7 +4,7 @@ Nothing has to run before, and nothing runs after, whether the story ends well, 
 Ctrl-C. Exit 0 only when every step was seen from outside; 1 says which was not, with the end of
 the daemon's log.
 
-What happens is in `stage.chapters`.
+What happens is in `stage.chapters` and `stage.night`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import NoReturn
 
 import httpx
 
-from stage import chapters
+from stage import chapters, night
 from stage.scene import NotSeenError, Scene, open_scene
 from stage.timeline import Timeline
 
@@ -73,7 +73,17 @@ def _tell(scene: Scene) -> None:
     outlived_seconds = chapters.one_replaces_the_other(scene)
     timeline.chapter("A worker that has lost a service")
     chapters.something_is_lost(scene)
-    timeline.chapter("The same mistake again, within the cooldown")
+    timeline.chapter("A workflow key is wedged")
+    night.a_key_is_wedged(scene)
+    timeline.chapter("Work that Restate has given up on")
+    night.work_gave_up(scene)
+    timeline.chapter("Work that no repair can help")
+    night.nothing_helps(scene)
+    timeline.chapter("Too much at once")
+    night.too_much_at_once(scene)
+    timeline.chapter("A machine that never comes back")
+    night.a_machine_is_gone(scene)
+    timeline.chapter("The first mistake again, within the cooldown")
     chapters.too_soon(scene)
     timeline.chapter("What the ledger says")
     chapters.what_the_ledger_says(scene)
@@ -82,7 +92,10 @@ def _tell(scene: Scene) -> None:
     say("healed", f"Invoices: 404 for {healed.broken_seconds:.1f} s, nobody at a keyboard")
     say("verified", f"{healed.proven_seconds:.1f} s after the first 404")
     say("cleaned", f"the old deployment, {outlived_seconds:.1f} s after its last work ended")
-    say("held", "a second repair, within the cooldown, until a person took over")
+    say("freed", "Bob's key and a parcel, at night, within their windows")
+    say("stopped", "by the breaker, after two tries that did not help")
+    say("held", "25 failed keys as a storm; a second repair, within the cooldown")
+    say("asked", "before work on a dead machine was killed")
     say("refused", "to drop Orders, by a policy and then by a person; nothing was changed")
     took = f"{timeline.elapsed_seconds:.0f} s"
     say("took", f"{took}; seen at the ingress, in the admin API and in the ledger")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
-import os
 import signal
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -16,12 +14,12 @@ import typer
 from rich.markup import escape
 
 from exporter.app import Engine, open_engine
+from exporter.cli.orders import actor
 from exporter.cli.output import OUTCOME_STYLE, Exit, err, fail, out, print_json
 from exporter.model.errors import RefusedError
 from exporter.model.operation import Operation, Outcome, Plan, Request
 from exporter.remediate import preview
 from exporter.settings.load import load
-from exporter.verification import Verification
 from exporter.wire.operation import operation_json, plan_json
 
 _GOOD = frozenset({Outcome.VERIFIED, Outcome.NOTHING_TO_DO})
@@ -58,7 +56,7 @@ async def _operate(ask: Ask) -> None:
             remedy=ask.remedy,
             arguments=ask.arguments,
             source="cli",
-            actor=_user(),
+            actor=actor(),
             reason=ask.reason,
             allow=ask.allow,
         )
@@ -78,11 +76,9 @@ async def _operate(ask: Ask) -> None:
 
 
 async def _carry_out(engine: Engine, request: Request, ask: Ask, confirmed: Plan | None) -> None:
-    backend = engine.backends[request.target]
-    work = engine.remediator.perform(request, backend, Verification(), confirmed=confirmed)
     try:
         with _spinner(f"{request.remedy} ...", ask), _finishing():
-            operation = await asyncio.ensure_future(work)
+            operation = await engine.people.perform(request, confirmed=confirmed)
     except RefusedError as error:
         _refused(error, ask)
     _show_outcome(operation, ask)
@@ -144,14 +140,6 @@ def _finishing() -> Iterator[None]:
     finally:
         for number in signals:
             loop.remove_signal_handler(number)
-
-
-def _user() -> str:
-    """Who runs the command; containers may run as a number without a name."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return f"uid:{os.getuid()}"
 
 
 def _spinner(text: str, ask: Ask) -> AbstractContextManager[object]:

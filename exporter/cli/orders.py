@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Annotated
@@ -18,8 +19,11 @@ Reason = Annotated[str, typer.Option("--reason", help="Why, in your words, for t
 
 
 def actor() -> str:
-    """Who gives the order: the operating system's user."""
-    return getpass.getuser()
+    """Who gives the order: the operating system's user, who in a container may be a number."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid:{os.getuid()}"
 
 
 def known(kind: str, name: str, names: Iterable[str]) -> None:

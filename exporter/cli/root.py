@@ -9,11 +9,13 @@ import typer
 from exporter import __version__
 from exporter.cli import (
     accept,
+    approve,
     audit,
     breaker,
     cleanup,
     doctor,
     invocations,
+    key,
     pause,
     policy,
     recover,
@@ -55,9 +57,13 @@ app.command("cleanup")(cleanup.cleanup)
 app.command("recover")(recover.recover)
 app.add_typer(invocations.app, name="invocations")
 app.command("accept")(accept.accept)
+app.command("approve")(approve.approve)
+app.command("reject")(approve.reject)
+app.command("approvals")(approve.approvals)
 app.command("pause")(pause.pause)
 app.command("unpause")(pause.unpause)
 app.command("pauses")(pause.pauses)
 app.add_typer(policy.app, name="policy")
 app.add_typer(audit.app, name="audit")
 app.add_typer(breaker.app, name="breaker")
+app.add_typer(key.app, name="key")

@@ -22,6 +22,8 @@ GENESIS = "0" * 64
 class EntryKind(StrEnum):
     """What an entry tells."""
 
+    PROPOSED = "proposed"
+    APPROVED = "approved"
     RESERVED = "reserved"
     OBSERVED = "observed"
     REFUSED = "refused"
@@ -35,11 +37,15 @@ class EntryKind(StrEnum):
     INTERRUPTED = "interrupted"
     LATE = "late"
     """An owner's word on an operation that was closed for its silence before it could say it."""
+    RELAPSED = "relapsed"
+    """What an operation had helped is broken again: it counts as failed from now on."""
     DECISION = "decision"
     PAUSED = "paused"
     UNPAUSED = "unpaused"
     BREAKER_RESET = "breaker_reset"
     IDENTITY = "identity"
+    KEY_CREATED = "key_created"
+    KEY_REVOKED = "key_revoked"
     OWNER = "owner"
     """Another process acts for a shard of the targets from now on."""
 

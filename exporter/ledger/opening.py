@@ -10,8 +10,8 @@ from sqlalchemy import insert
 from exporter.ledger import budgets, leases
 from exporter.ledger.chain import EntryKind
 from exporter.ledger.journal import Journal
-from exporter.ledger.progress import add_items
-from exporter.ledger.rows import draft, opening_body, operation_of
+from exporter.ledger.progress import add_items, change
+from exporter.ledger.rows import Row, draft, opening_body, operation_of
 from exporter.ledger.tables import operations
 from exporter.ledger.texts import clean, clean_text
 from exporter.model.errors import InFlightError, LimitReachedError
@@ -52,17 +52,33 @@ def reserve(
 
     What mends nothing locks nothing, and all it spends is its cooldown.
     """
-    until = now + lease
-    row = draft(request, plan, now=now) | {
+    row = draft(request, plan, now=now) | _reserved(request.target, owner, lease, now)
+    if not request.mends:
+        row |= {"counted_at": None, "locks": None}
+    extra = {"owner": owner, "lease_until": row["lease_until"].isoformat()}
+    return insert_row(journal, EntryKind.RESERVED, row, opening_body(row, request, plan) | extra)
+
+
+def reserve_row(
+    journal: Journal, row: Row, *, owner: str, lease: timedelta, now: datetime
+) -> Operation:
+    """Let an operation that is already written down lock the target, and spend its budget."""
+    values = _reserved(row["target"], owner, lease, now)
+    body = {"owner": owner, "lease_until": values["lease_until"].isoformat()}
+    body["approved_by"] = row["approved_by"]
+    journal.append(EntryKind.RESERVED, row["id"], at=now, body=body)
+    return change(journal, row, values)
+
+
+def _reserved(target: str, owner: str, lease: timedelta, now: datetime) -> dict[str, Any]:
+    return {
         "phase": str(Phase.RESERVED),
-        "counted_at": now if request.mends else None,
+        "counted_at": now,
         "touched_at": now,
-        "locks": request.target if request.mends else None,
+        "locks": target,
         "owner": owner,
-        "lease_until": until,
+        "lease_until": now + lease,
     }
-    extra = {"owner": owner, "lease_until": until.isoformat()}
-    return _insert(journal, EntryKind.RESERVED, row, opening_body(row, request, plan) | extra)
 
 
 def rehearse(journal: Journal, request: Request, plan: Plan, *, now: datetime) -> Operation:
@@ -70,7 +86,7 @@ def rehearse(journal: Journal, request: Request, plan: Plan, *, now: datetime) -
     touched = None if request.by_person else now
     row = draft(request, plan, now=now) | _closed(Outcome.OBSERVED, now)
     row |= {"counted_at": touched if request.mends else None, "touched_at": touched}
-    return _insert(journal, EntryKind.OBSERVED, row, opening_body(row, request, plan))
+    return insert_row(journal, EntryKind.OBSERVED, row, opening_body(row, request, plan))
 
 
 def refuse(
@@ -80,7 +96,7 @@ def refuse(
     row = draft(request, None, now=now) | _closed(Outcome.REFUSED, now)
     row["error"] = clean_text(f"{reason}: {message}")
     extra = {"refused": clean_text(reason), "error": row["error"]}
-    return _insert(journal, EntryKind.REFUSED, row, opening_body(row, request, None) | extra)
+    return insert_row(journal, EntryKind.REFUSED, row, opening_body(row, request, None) | extra)
 
 
 def answer(journal: Journal, request: Request, *, after: object, now: datetime) -> Operation:
@@ -88,7 +104,7 @@ def answer(journal: Journal, request: Request, *, after: object, now: datetime) 
     row = draft(request, None, now=now) | _closed(Outcome.ANSWERED, now)
     row["after"] = clean(after)
     extra = {"after": row["after"]}
-    return _insert(journal, EntryKind.ANSWERED, row, opening_body(row, request, None) | extra)
+    return insert_row(journal, EntryKind.ANSWERED, row, opening_body(row, request, None) | extra)
 
 
 def _closed(outcome: Outcome, now: datetime) -> dict[str, Any]:
@@ -96,11 +112,12 @@ def _closed(outcome: Outcome, now: datetime) -> dict[str, Any]:
 
 
 _ABSENT = dict.fromkeys(
-    (*("outcome", "counted_at", "touched_at", "acted_at"), *("finished_at", "locks"))
-) | dict.fromkeys(("owner", "lease_until"))
+    (*("outcome", "counted_at", "touched_at", "acted_at", "finished_at"), *("locks", "owner"))
+) | dict.fromkeys(("lease_until", "approved_by", "approved_at", "relapsed_at", "relapsed_seq"))
 
 
-def _insert(journal: Journal, kind: EntryKind, row: dict[str, Any], body: object) -> Operation:
+def insert_row(journal: Journal, kind: EntryKind, row: dict[str, Any], body: object) -> Operation:
+    """Insert a row and the entry that opens it."""
     row = _ABSENT | row | {"seq": journal.next_seq}
     journal.connection.execute(insert(operations), row)
     add_items(journal, row["id"], row["item_keys"])

@@ -12,24 +12,28 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
+from typing import Any
 
-from sqlalchemy import Connection, Engine, or_, select
+from sqlalchemy import Connection, Engine, Select, or_, select
 
 from exporter.ledger.failures import Failures
+from exporter.ledger.helped import HelpedItems, Parts, read_parts
 from exporter.ledger.orders import Orders, in_force
 from exporter.ledger.rows import Row, operation_of
 from exporter.ledger.stamps import Stamps
 from exporter.ledger.tables import entries, head, operations
 from exporter.ledger.texts import item_key
 from exporter.model.decision import Mode
-from exporter.model.operation import Operation, Outcome, Usage
+from exporter.model.operation import Operation, Outcome, Phase, Usage
+from exporter.model.relapse import Helped
 from exporter.policy.breaker import Failure
 
 _COLUMNS = tuple(
     operations.c[name]
     for name in (
         *("id", "target", "remedy", "source", "actor", "policy", "mode", "outcome"),
-        *("counted_at", "touched_at", "finished_at", "item_keys", "seq"),
+        *("counted_at", "touched_at", "finished_at", "item_keys", "seq", "error"),
+        *("relapsed_at", "relapsed_seq"),
     )
 )
 _DONE = frozenset({Outcome.VERIFIED, Outcome.UNVERIFIED, Outcome.PARTIAL})
@@ -41,7 +45,7 @@ _NONE = Stamps()
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """What changed up to entry ``seq``, and every operation that locks a target.
+    """What changed up to entry ``seq``, every operation that locks a target, every plan that waits.
 
     ``whole`` when it holds everything that counts: the first time, or after an older copy of the
     database was restored.
@@ -51,7 +55,18 @@ class Delta:
     whole: bool
     changed: tuple[Row, ...]
     open: tuple[Operation, ...]
+    proposals: tuple[Operation, ...]
     orders: Orders
+    parts: Parts
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """A person said no to a plan: when, which one, and the sentence about it."""
+
+    at: datetime
+    operation_id: str
+    sentence: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +110,10 @@ class Standing:
         self._items: defaultdict[tuple[str, str], dict[str, set[str]]] = defaultdict(dict)
         self._people: defaultdict[str, dict[str, ByPerson]] = defaultdict(dict)
         self._failed = Failures()
+        self._helped = HelpedItems()
+        self._rejected: dict[tuple[str, str, str | None], Rejection] = {}
+        self._proposed: dict[tuple[str, str, str | None], Operation] = {}
+        self._proposals: tuple[Operation, ...] = ()
 
     @property
     def seq(self) -> int:
@@ -109,6 +128,19 @@ class Standing:
     def open_on(self, target: str) -> Operation | None:
         """The operation that locks the target."""
         return self._open.get(target)
+
+    @property
+    def proposals(self) -> tuple[Operation, ...]:
+        """Every plan that waits for a person or was just approved, oldest first."""
+        return self._proposals
+
+    def proposal(self, policy: str, target: str, item: str | None) -> Operation | None:
+        """The plan of a policy that waits, on a target or about one of its items."""
+        return self._proposed.get((policy, target, item and item_key(item)))
+
+    def rejection(self, policy: str, target: str, item: str | None) -> Rejection | None:
+        """The last time that a person said no to such a plan."""
+        return self._rejected.get((policy, target, item and item_key(item)))
 
     def usage(
         self, *, target: str, remedy: str, policy: str | None, items: tuple[str, ...], mode: Mode
@@ -131,6 +163,10 @@ class Standing:
     def item_counts(self, target: str, remedy: str) -> Mapping[str, int]:
         """How often each item was acted on to the end: verified, unverified or partial."""
         return Counts(self._items.get((target, remedy), {}))
+
+    def helped(self, target: str, remedy: str, item: str) -> Helped | None:
+        """The newest operation, a person's included, that was seen to help an item."""
+        return self._helped.get(target, remedy, item)
 
     def last_manual(self, target: str) -> ByPerson | None:
         """The newest operation by a person that was reserved and not refused before it wrote."""
@@ -158,9 +194,16 @@ class Standing:
             whole = self._seq < 0 or seq < self._seq
             changed = _counting(connection) if whole else _since(connection, self._seq)
             locking = select(operations).where(operations.c.locks.is_not(None))
-            rows = connection.execute(locking).mappings()
-            open_now = tuple(operation_of(row) for row in rows)
-            return Delta(seq, whole, changed, open_now, in_force(connection))
+            waiting = select(operations).where(operations.c.phase == str(Phase.PROPOSED))
+            return Delta(
+                seq,
+                whole,
+                changed,
+                _read(connection, locking),
+                _read(connection, waiting.order_by(operations.c.seq)),
+                in_force(connection),
+                read_parts(connection, None if whole else self._seq),
+            )
 
     def apply(self, delta: Delta | None) -> None:
         """Take in what ``fetch`` read."""
@@ -169,12 +212,14 @@ class Standing:
         if delta.whole:
             self._forget()
         for row in delta.changed:
-            self._put(row)
+            self._put(row, delta.parts)
         self._open = {operation.target: operation for operation in delta.open}
+        self._proposals = delta.proposals
+        self._proposed = {key: one for one in delta.proposals for key in _keys(one)}
         self._orders = delta.orders
         self._seq = delta.seq
 
-    def _put(self, row: Row) -> None:
+    def _put(self, row: Row, parts: Parts) -> None:
         by_policy, rehearsal = row["source"] == "policy", row["mode"] == Mode.OBSERVE
         target, remedy = row["target"], row["remedy"]
         if by_policy:
@@ -193,8 +238,15 @@ class Standing:
         self._count(touched, row["id"], row["touched_at"])
         if not by_policy and not rehearsal:
             self._put_person(row)
-        if by_policy and not rehearsal and row["outcome"] in _FAILED:
+        bad = row["outcome"] in _FAILED or row["relapsed_at"] is not None
+        if by_policy and not rehearsal and bad:
             self._failed.put(row)
+        if not rehearsal:
+            self._helped.put(row, parts)
+        if row["outcome"] == Outcome.REJECTED and row["policy"]:
+            rejection = Rejection(row["finished_at"], row["id"], row["error"] or "")
+            for item in row["item_keys"] or [None]:
+                self._rejected[row["policy"], target, item] = rejection
         if row["outcome"] in _DONE and not rehearsal:
             for key in row["item_keys"]:
                 self._items[target, remedy].setdefault(key, set()).add(row["id"])
@@ -218,11 +270,26 @@ class Standing:
 
 
 def _counting(connection: Connection) -> tuple[Row, ...]:
-    counts = or_(operations.c.counted_at.is_not(None), operations.c.touched_at.is_not(None))
-    return tuple(connection.execute(select(*_COLUMNS).where(counts)).mappings())
+    counts = or_(
+        operations.c.counted_at.is_not(None),
+        operations.c.touched_at.is_not(None),
+        operations.c.outcome == str(Outcome.REJECTED),
+    )
+    query = select(*_COLUMNS).where(counts).order_by(operations.c.seq)
+    return tuple(connection.execute(query).mappings())
 
 
 def _since(connection: Connection, seq: int) -> tuple[Row, ...]:
     touched = select(entries.c.operation_id).where(entries.c.seq > seq)
-    query = select(*_COLUMNS).where(operations.c.id.in_(touched))
+    query = select(*_COLUMNS).where(operations.c.id.in_(touched)).order_by(operations.c.seq)
     return tuple(connection.execute(query).mappings())
+
+
+def _read(connection: Connection, query: Select[Any]) -> tuple[Operation, ...]:
+    return tuple(operation_of(row) for row in connection.execute(query).mappings())
+
+
+def _keys(proposal: Operation) -> Iterator[tuple[str, str, str | None]]:
+    policy = proposal.policy.name if proposal.policy else ""
+    for item in proposal.items or (None,):
+        yield policy, proposal.target, item

@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Engine, update
 
-from exporter.ledger import leases, opening, ownership, progress
+from exporter.ledger import leases, opening, ownership, progress, proposals
 from exporter.ledger.decided import Decided
 from exporter.ledger.journal import writing
 from exporter.ledger.ownership import ShardLease
@@ -31,6 +31,7 @@ from exporter.model.operation import (
     Plan,
     Request,
 )
+from exporter.model.relapse import Relapse
 
 
 class Store(People):
@@ -39,8 +40,6 @@ class Store(People):
     def __init__(self, engine: Engine) -> None:
         super().__init__(engine)
         self._decided = Decided(engine)
-        self._swept = 0
-        """The entry before which nothing is open that locks nothing."""
 
     def reserve(
         self,
@@ -54,10 +53,11 @@ class Store(People):
     ) -> Operation:
         """Open an operation: the row, the lock and the budget at once, or none of them.
 
-        With a ``fence`` a policy's operation begins only while its shard is in those hands
-        (StoppedError). InFlightError or LimitReachedError when it may not be. Even then, an
-        operation of a silent owner on this target has been closed: interrupted, or unverified when
-        it had acted.
+        What a person approved (``request.proposal``) goes on in its own row; RefusedError when that
+        does not wait any more, or when the plan is another one than was approved. With a ``fence``
+        a policy's operation begins only while its shard is in those hands (StoppedError).
+        InFlightError or LimitReachedError when it may not be. Even then, an operation of a silent
+        owner on this target has been closed: interrupted, or unverified when it had acted.
         """
         if request.mode not in {Mode.ENFORCE, Mode.APPROVE}:
             msg = f"mode {request.mode} writes nothing: rehearse it"
@@ -69,7 +69,8 @@ class Store(People):
             leases.give_up(journal, now=now, target=request.target)
             refusal = opening.refusal(journal, request, plan, now=now)
             if refusal is None:
-                return opening.reserve(journal, request, plan, owner=owner, lease=lease, now=now)
+                begin = opening.reserve if request.proposal is None else proposals.take
+                return begin(journal, request, plan, owner=owner, lease=lease, now=now)
         raise refusal
 
     def rehearse(self, request: Request, plan: Plan, *, now: datetime) -> Operation:
@@ -85,6 +86,32 @@ class Store(People):
             if refusal is not None:
                 raise refusal
             return opening.rehearse(journal, request, plan, now=now)
+
+    def propose(self, request: Request, plan: Plan, *, owner: str, now: datetime) -> Operation:
+        """Write a plan down for a person to approve; the one that waits already, if there is one.
+
+        LimitReachedError when a reserved operation would have been refused so.
+        """
+        if request.mode is not Mode.APPROVE:
+            msg = f"mode {request.mode} proposes nothing"
+            raise ValueError(msg)
+        with writing(self._engine) as journal:
+            refusal = opening.over_budget(journal, request, plan, now=now)
+            if refusal is not None:
+                raise refusal
+            return proposals.propose(journal, request, plan, owner=owner, now=now)
+
+    def end_proposal(
+        self, operation_id: str, outcome: Outcome, *, why: str, now: datetime
+    ) -> Operation | None:
+        """Close a plan that still waits; None when it does not wait any more."""
+        with writing(self._engine) as journal:
+            return proposals.end(journal, operation_id, outcome, why=why, now=now)
+
+    def expire(self, now: datetime) -> tuple[Operation, ...]:
+        """Close every plan that nobody approved in time."""
+        with writing(self._engine) as journal:
+            return proposals.expire(journal, now=now)
 
     def refuse(self, request: Request, *, reason: str, message: str, now: datetime) -> Operation:
         """Record an attempt that was refused before it was reserved. It counts for nothing."""
@@ -173,16 +200,18 @@ class Store(People):
         msg = f"operation {operation_id} was closed as {closed} before it could end {outcome}"
         raise LeaseLostError(msg)
 
+    def note_relapse(self, relapse: Relapse, *, now: datetime) -> Operation | None:
+        """Note that what an operation had helped is broken again; None when that is known."""
+        with writing(self._engine) as journal:
+            return progress.relapse(journal, relapse, now=now)
+
     def sweep(self, now: datetime) -> tuple[Operation, ...]:
         """Close every reserved or acting operation whose lease is over: ``interrupted``.
 
         So is what locks nothing, even when it had acted: it needs no readings.
         """
         with writing(self._engine) as journal:
-            closed = leases.sweep(journal, now=now)
-            loose, swept = leases.sweep_loose(journal, now=now, after=self._swept)
-        self._swept = swept
-        return closed + loose
+            return leases.sweep(journal, now=now)
 
     def take_over(
         self, *, owner: str, lease: timedelta, now: datetime, targets: Collection[str] | None = None

@@ -289,6 +289,7 @@ PROCESS_FAMILIES: tuple[Family, ...] = (
         buckets=(10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600),
     ),
     _process_gauge("operations_in_flight", "Operations that are open now.", unit="operations"),
+    _process_gauge("approvals_pending", "Plans that wait for a person.", unit="operations"),
     _process_gauge(
         "storm_affected",
         "Targets on which the policy's condition is true, or not known to be false.",
@@ -320,6 +321,11 @@ PROCESS_FAMILIES: tuple[Family, ...] = (
         "notifier",
         "outcome",
         unit="messages",
+    ),
+    _process_counter(
+        "auth_failures_total",
+        "Requests refused because their key or password was missing or wrong, or its role too low.",
+        unit="requests",
     ),
     _process_counter(
         "ledger_write_failures_total", "Writes to the ledger that failed.", unit="writes"

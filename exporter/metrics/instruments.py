@@ -67,6 +67,7 @@ class Instruments:
         self._operation_duration = make.histogram("operation_duration_seconds")
         self._heal_duration = make.histogram("heal_duration_seconds")
         self._in_flight = make.gauge("operations_in_flight")
+        self._pending = make.gauge("approvals_pending")
         self._storm_affected = make.gauge("storm_affected")
         self._storm_allowed = make.gauge("storm_allowed")
         self._paused = make.gauge("paused")
@@ -74,6 +75,7 @@ class Instruments:
         self.pauses(())
         self._notifications = make.counter("notifications_total")
         self._notifiers: frozenset[str] = frozenset()
+        self._auth_failures = make.counter("auth_failures_total")
         self._ledger_failures = make.counter("ledger_write_failures_total")
         self._ledger_head = make.gauge("ledger_head_sequence")
         self._round_lag = make.histogram("round_lag_seconds")
@@ -191,11 +193,17 @@ class Instruments:
         """Say how many operations are open."""
         self._in_flight.set(count)
 
+    def approvals_pending(self, count: int) -> None:
+        """Say how many plans wait for a person."""
+        self._pending.set(count)
+
     def operation_finished(self, operation: Operation, *, now: datetime) -> None:
         """Count an operation that has its outcome, time it if it acted, and show it at once."""
         acted = operation.outcome not in _NEVER_ACTED
         if acted and operation.finished_at is not None:
-            seconds = (operation.finished_at - operation.created_at).total_seconds()
+            # How long a person took to say yes is not how long it took.
+            begun = operation.approved_at or operation.created_at
+            seconds = (operation.finished_at - begun).total_seconds()
             self._operation_duration.labels(operation.remedy).observe(max(seconds, 0.0))
         if operation.target in self._targets:
             self._targets[operation.target].operated(operation)
@@ -240,6 +248,12 @@ class Instruments:
         """Count what became of a message."""
         if receipt.notifier in self._notifiers:
             self._notifications.labels(receipt.notifier, receipt.delivery).inc()
+
+    # The HTTP interface
+
+    def auth_failed(self) -> None:
+        """Count a request without a valid key or password, or with a role that is too low."""
+        self._auth_failures.inc()
 
     # Ledger
 

@@ -88,10 +88,14 @@ class Decision:
     values: Mapping[str, Any] = field(default_factory=dict)
     """The values the condition saw, by variable name."""
     verdicts: tuple[Verdict, ...] = ()
+    proposal: str | None = None
+    """The operation that waits for a person, was approved, or was rejected, if there is one."""
 
     @property
     def ready(self) -> bool:
-        """Whether the remediator should take it: to act, or in observe mode to rehearse."""
+        """Whether the remediator should take it: to act, or else to rehearse or to propose."""
+        if self.reason is HoldReason.AWAITING_APPROVAL:
+            return self.proposal is None
         return self.result is Result.ACT or self.reason is HoldReason.OBSERVING
 
     @property

@@ -14,7 +14,7 @@ Source = Literal["policy", "api", "cli"]
 
 
 class Phase(StrEnum):
-    """How far an open operation is. ``proposed`` waits for approval and does not lock."""
+    """How far an open operation is. ``proposed`` waits for approval and locks nothing."""
 
     PROPOSED = "proposed"
     RESERVED = "reserved"
@@ -104,6 +104,14 @@ class Request:
     budget: Budget | None = None
     """A policy's limits. A person's operation has none."""
     request_id: str | None = None
+    proposal: str | None = None
+    """The operation that a person approved, which this is to carry out."""
+    role: str | None = None
+    """Of the key that a person came with, at that time."""
+    route: str | None = None
+    """The route of the HTTP interface that they came through."""
+    asked_at: datetime | None = None
+    """When they asked; the operation itself begins once its preflight is through."""
     true_since: datetime | None = None
     """Since when a policy's condition has been true: where the time to heal begins."""
     mends: bool = True
@@ -165,6 +173,8 @@ class Plan:
     """Items of the request that are not in ``items``; each waits as after a refusal of its own."""
 
 
+HELPED = frozenset({Outcome.VERIFIED, Outcome.PARTIAL})
+"""Outcomes of what was seen to help; a ``partial`` one with an error was stopped before that."""
 NOT_DONE = frozenset({"skipped", "failed", "indeterminate"})
 """What an item's outcome is called when what was wanted was not done, or nobody knows."""
 
@@ -226,6 +236,14 @@ class Operation:
     outcome: Outcome | None = None
     error: str | None = None
     request_id: str | None = None
+    approved_by: str | None = None
+    """Who said yes to it, if it waited for a person."""
+    approved_at: datetime | None = None
+    relapsed_at: datetime | None = None
+    """When a later reading showed that its success did not last; its outcome stays what it was."""
+    role: str | None = None
+    route: str | None = None
+    asked_at: datetime | None = None
 
     @property
     def open(self) -> bool:

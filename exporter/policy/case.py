@@ -14,7 +14,7 @@ from exporter.model.operation import Usage
 from exporter.model.report import Report
 from exporter.policy.cel import Outcome
 from exporter.policy.policy import Policy
-from exporter.policy.world import World
+from exporter.policy.world import Proposal, World
 
 PASSES: Mapping[HoldReason, Verdict] = MappingProxyType(
     {reason: Verdict(reason, holds=False) for reason in HoldReason}
@@ -45,6 +45,13 @@ class Case:
     findings: Findings
     world: World
     now: datetime
+    proposal: Proposal | None = None
+    """What waits for a person about this subject, or was rejected; only in mode approve."""
+
+    @property
+    def approved(self) -> bool:
+        """Whether a person said yes."""
+        return self.proposal is not None and self.proposal.approved
 
     @property
     def items(self) -> tuple[str, ...]:

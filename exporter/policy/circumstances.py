@@ -73,17 +73,22 @@ def storm(case: Case) -> Verdict:
 
 
 def outside_window(case: Case) -> Verdict:
-    """It is not the time of day, or the day, at which the policy may act."""
-    return _window(case.policy, case.now)
+    """It is not the time of day, or the day, at which the policy may act; approved, it may."""
+    return PASSES[HoldReason.OUTSIDE_WINDOW] if case.approved else _window(case.policy, case.now)
 
 
-def forbidden(policy: Policy, target: str, world: World, *, now: datetime) -> Verdict | None:
-    """Why a policy's operation that is under way may not write any more; None: it may."""
+def forbidden(
+    policy: Policy, target: str, world: World, *, now: datetime, approved: bool = False
+) -> Verdict | None:
+    """Why a policy's operation that is under way may not write any more; None: it may.
+
+    What a person ``approved`` may go on outside the window.
+    """
     verdicts = (
         _owner(world),
         _paused(policy, target, world, now),
         _breaker(policy, target, world, now),
-        _window(policy, now),
+        PASSES[HoldReason.OUTSIDE_WINDOW] if approved else _window(policy, now),
     )
     return next((v for v in verdicts if v.holds), None)
 

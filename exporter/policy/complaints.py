@@ -68,14 +68,12 @@ def _instead(name: str, known: tuple[str, ...]) -> str:
     return did_you_mean(name, known) or (f"; write {listing(known)}" if known else "")
 
 
-def _message(error: ErrorDetails, path: Path) -> str:  # noqa: C901, PLR0912 - a line a kind
+def _message(error: ErrorDetails, path: Path) -> str:  # noqa: C901 - a line a kind
     context: dict[str, Any] = error.get("ctx", {})
     given, name = error["input"], str(path[-1]) if path else "file"
     match error["type"]:
         case "value_error":
             return str(context["error"])
-        case "literal_error" if given == "approve":
-            return f"'approve' {NOT_BUILT}; write off, observe or enforce"
         case "literal_error":
             expected = str(context["expected"]).replace("'", "")
             return f"{given!r} is not a {name}; write {expected}"

@@ -9,10 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import islice
-from types import MappingProxyType
 from typing import Any
 
-from exporter.model.decision import Decision, Mode, Result, Subject
+from exporter.model.decision import Decision, Mode, Result, Subject, Waiting
 from exporter.model.duration import format_duration
 from exporter.model.findings import Findings, Item
 from exporter.model.hold import HoldReason
@@ -26,16 +25,7 @@ from exporter.policy.limits import exhausted
 from exporter.policy.policy import Policy
 from exporter.policy.sight import Sight, holds
 from exporter.policy.waiting import stale_of, wait_on
-from exporter.policy.world import World
-
-
-def _effective(mode: Mode, most: Mode) -> Mode:
-    """The lower of the two; what would need approval is rehearsed until approving is built."""
-    lower = min(mode, most, key=lambda m: m.rank)
-    return Mode.OBSERVE if lower is Mode.APPROVE else lower
-
-
-_LOWER = MappingProxyType({(a, b): _effective(a, b) for a in Mode for b in Mode})
+from exporter.policy.world import Proposal, World
 
 
 def decide(
@@ -79,11 +69,16 @@ def first_acts(
 def together(
     first: Decision, decisions: Iterable[Decision], policy: Policy
 ) -> tuple[Decision, ...]:
-    """The decisions that one operation may hold: this one, and more items of its policy."""
+    """The decisions that one operation may hold: this one, and more items of its policy.
+
+    What a person approved is one operation, with nothing more in it.
+    """
     more = (
         d
         for d in decisions
-        if d.ready and d.result is first.result and d.subject.policy == first.subject.policy
+        if d.ready
+        and (d.result, d.proposal) == (first.result, first.proposal)
+        and d.subject.policy == first.subject.policy
     )
     return tuple(islice(more, policy.together)) if policy.together > 1 else (first,)
 
@@ -111,6 +106,7 @@ def to_request(
         each_item=tuple(plain(item.values) for item in items),
         values=_values(about),
         budget=policy.budget,
+        proposal=decision.proposal if decision.result is Result.ACT else None,
         true_since=decision.waiting.since if decision.waiting and policy.mends else None,
         mends=policy.mends,
     )
@@ -184,7 +180,7 @@ def _decide_policy(policy: Policy, round_: _Round) -> list[Decision]:
     items = tuple(item for item in items if policy.concerns(item))
     if not items:
         subject = Subject(policy.name, round_.target.name)
-        mode = _lower(policy.mode, round_.world.max_mode)
+        mode = policy.mode_under(round_.world.max_mode)
         return [Decision(subject, Result.CLEAR, mode=mode, remedy=policy.action)]
     if policy.together > 1:
         items = tuple(sorted(items, key=_age, reverse=True))  # what waited longest goes first
@@ -214,12 +210,16 @@ def _judge(policy: Policy, item: Item | None, round_: _Round) -> _Judged:
 
 def _clear(policy: Policy, judged: _Judged, round_: _Round) -> Decision:
     item = judged.item
+    subject = Subject(policy.name, round_.target.name, item.key if item else None)
+    mode = policy.mode_under(round_.world.max_mode)
+    proposal = round_.world.proposal(subject) if mode is Mode.APPROVE else None
     return Decision(
-        subject=Subject(policy.name, round_.target.name, item.key if item else None),
+        subject=subject,
         result=Result.CLEAR,
-        mode=_lower(policy.mode, round_.world.max_mode),
+        mode=mode,
         remedy=policy.action,
         values=judged.seen,
+        proposal=proposal.id if proposal else None,
     )
 
 
@@ -237,6 +237,7 @@ def _hold_or_act(policy: Policy, judged: _Judged, affected: int, round_: _Round)
         waiting=case.waiting,
         values=judged.seen,
         verdicts=verdicts,
+        proposal=case.proposal.id if case.proposal else None,
     )
 
 
@@ -244,12 +245,15 @@ def _case(policy: Policy, judged: _Judged, affected: int, round_: _Round) -> Cas
     item, outcome = judged.item, judged.outcome
     report, world, now = round_.report, round_.world, round_.now
     subject = Subject(policy.name, round_.target.name, item.key if item else None)
-    mode = _lower(policy.mode, world.max_mode)
+    mode = policy.mode_under(world.max_mode)
     components = policy.condition.components
     stale = stale_of(components, report, now)
     waiting = None
     if outcome is True and not stale:
         waiting = wait_on(world.waiting.get(subject), components, report, now, policy.revision)
+    proposal = None
+    if mode is Mode.APPROVE:
+        proposal = _still_counts(world.proposal(subject), waiting)
     usage, fits = None, False
     if world.ledger_ok:
         items = () if item is None else (item.key,)
@@ -269,11 +273,15 @@ def _case(policy: Policy, judged: _Judged, affected: int, round_: _Round) -> Cas
         findings=round_.findings,
         world=world,
         now=now,
+        proposal=proposal,
     )
 
 
-def _lower(mode: Mode, most: Mode) -> Mode:
-    return _LOWER[mode, most]
+def _still_counts(proposal: Proposal | None, waiting: Waiting | None) -> Proposal | None:
+    """A no counts until the condition has been false; what comes up again is another matter."""
+    if proposal is None or proposal.rejected_at is None or waiting is None:
+        return proposal
+    return proposal if waiting.since <= proposal.rejected_at else None
 
 
 def _one_at_a_time(

@@ -171,11 +171,20 @@ def preflight_refused(case: Case) -> Verdict:
 
 def observing(case: Case) -> Verdict:
     """Everything else is open, but the effective mode only rehearses."""
-    if case.mode is Mode.ENFORCE:
+    if case.mode.rank > Mode.OBSERVE.rank:
         return PASSES[HoldReason.OBSERVING]
     if case.policy.mode is case.mode:
         return held(HoldReason.OBSERVING, f"the policy's mode is {case.mode}")
     return held(HoldReason.OBSERVING, f"max_mode is {case.world.max_mode}")
+
+
+def awaiting_approval(case: Case) -> Verdict:
+    """A person must say yes to the plan. A no stands until the condition has been false."""
+    if case.mode is not Mode.APPROVE or case.approved:
+        return PASSES[HoldReason.AWAITING_APPROVAL]
+    if case.proposal is None:
+        return held(HoldReason.AWAITING_APPROVAL, "its plan is being made")
+    return held(HoldReason.AWAITING_APPROVAL, case.proposal.detail)
 
 
 GATES: tuple[Gate, ...] = (
@@ -202,6 +211,7 @@ GATES: tuple[Gate, ...] = (
     _limit(HoldReason.LIMIT_GLOBAL),
     preflight_refused,
     observing,
+    awaiting_approval,
 )
 """In the order of ``HoldReason``, which a test compares."""
 

@@ -20,6 +20,9 @@ from exporter.policy.fields import ANY
 from exporter.policy.storm import Storm
 from exporter.policy.windows import DayWindow
 
+_LOWER = MappingProxyType({(a, b): min(a, b, key=lambda m: m.rank) for a in Mode for b in Mode})
+"""The lower of two modes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Selector:
@@ -110,6 +113,11 @@ class Policy:
     def waives(self) -> frozenset[HoldReason]:
         """The gates that its action need not pass."""
         return ACTIONS[self.action].waives
+
+    def mode_under(self, most: Mode) -> Mode:
+        """The lower of its mode and ``max_mode``. Nobody needs to approve what mends nothing."""
+        mode = _LOWER[self.mode, most]
+        return Mode.ENFORCE if mode is Mode.APPROVE and not self.mends else mode
 
     def lock_on(self, target: str) -> str:
         """What its operation on the target locks."""

@@ -34,7 +34,7 @@ _Text = Annotated[str, StringConstraints(min_length=1, max_length=253)]
 _Name = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$", max_length=63)
 ]
-_Mode = Literal["off", "observe", "enforce"]
+_Mode = Literal["off", "observe", "approve", "enforce"]
 
 
 def _item_kind(value: str) -> str:
@@ -168,7 +168,8 @@ class PolicyModel(Strict):
     name: _Name = Field(description="Unique; it labels metrics and stands in the ledger.")
     mode: _Mode = Field(
         default="observe",
-        description="off; observe: rehearse only; enforce: act. The lower of it and max_mode wins.",
+        description="off; observe: rehearse; approve: a person says yes to a plan; enforce: act. "
+        "The lower of it and max_mode wins.",
     )
     targets: TargetsModel | None = Field(default=None, description="Absent: all targets.")
     for_each: _ForEach | None = Field(

@@ -36,6 +36,18 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
+class Proposal:
+    """A plan that waits for a person, was approved, or was rejected."""
+
+    id: str
+    """The operation's."""
+    detail: str
+    """A sentence: what it waits for, or who rejected it."""
+    approved: bool = False
+    rejected_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class LastManual:
     """The last operation of a person on the target."""
 
@@ -58,6 +70,10 @@ def _nobody(_policy: str) -> Others:
     return Others()
 
 
+def _no_proposal(_subject: Subject) -> Proposal | None:
+    return None
+
+
 def _none(*_: str) -> tuple[Failure, ...]:
     return ()
 
@@ -76,6 +92,8 @@ class World:
     waiting: Mapping[Subject, Waiting] = field(default_factory=dict)
     """From the previous round's decisions (``waiting_of``); empty after a restart."""
     refusals: Mapping[Subject, Refusal] = field(default_factory=dict)
+    proposal: Callable[[Subject], Proposal | None] = _no_proposal
+    """The plan that waits for a person, else the one that was rejected last."""
     owned: bool = True
     """Whether this process acts for the target, or stands by."""
     holder: str = ""

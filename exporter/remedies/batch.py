@@ -156,8 +156,8 @@ async def act_on_each(
 ) -> ActResult:
     """Write to each in turn; then wait a little for what takes its time.
 
-    ``after_first`` looks at the first one that was written to, if others follow: a sentence means
-    that it did not help, and nothing more is written.
+    ``after_first`` looks at the first one that was written to, also when it is alone: a sentence
+    means that it did not help, and nothing more is written.
     """
     outcomes: dict[str, ItemOutcome] = {}
     written: dict[str, Exact] = {}
@@ -169,7 +169,7 @@ async def act_on_each(
             before, outcomes[key] = await _one(context, plan, guard, verb, key)
             if before is not None and outcomes[key].done:
                 written[key] = before
-                if after_first and len(written) == 1 and key != plan.items[-1]:
+                if after_first and len(written) == 1:
                     stop = await _watch(after_first, before)
                     if stop is not None:
                         outcomes[key] = ItemOutcome(key, "failed", stop)

@@ -12,6 +12,7 @@ from exporter.model.component import Component
 from exporter.model.findings import Findings
 from exporter.model.message import Message, Receipt, Tell
 from exporter.model.operation import ActResult, ItemOutcome, Plan, Request
+from exporter.model.relapse import BrokenAgain
 from exporter.model.report import Report
 from exporter.model.target import Target
 from exporter.restate_api import RestateApi
@@ -75,3 +76,6 @@ class Remedy:
     """Arguments, the ``after`` facts of the act, the report, now."""
     components: frozenset[Component]
     """What ``check`` needs read anew."""
+    broken_again: Callable[[Report, datetime], BrokenAgain | None] | None = None
+    """What is now as it was before the remedy helped; None while unread. For remedies whose
+    success may not last although it was verified."""

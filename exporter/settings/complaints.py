@@ -61,11 +61,17 @@ def line(file: Path, mark: Mark, message: str) -> str:
 
 
 def spell(
-    error: ErrorDetails, file: Path | None, document: Document, flags: Mapping[str, Any]
+    error: ErrorDetails,
+    file: Path | None,
+    document: Document,
+    flags: Mapping[str, Any],
+    *,
+    sections: Mapping[str, type[BaseModel]] = _SECTIONS,
 ) -> str:
     """Say one validation error, at the place of the value that counts: flag, variable or file."""
     path = tuple(error["loc"])
-    message = f"{where(path)}: {_message(error, path)}" if path else _message(error, path)
+    said = _message(error, path, sections)
+    message = f"{where(path)}: {said}" if path else said
     if path and path[0] in flags:
         return redact_text(f"command line: {message}")
     if variable := _variable(path):
@@ -105,13 +111,13 @@ def _variable(path: _Path) -> str | None:
     return None
 
 
-def _message(error: ErrorDetails, path: _Path) -> str:
+def _message(error: ErrorDetails, path: _Path, sections: Mapping[str, type[BaseModel]]) -> str:
     context = error.get("ctx", {})
     match error["type"]:
         case "value_error":
             return str(context["error"])
         case "extra_forbidden":
-            mend = did_you_mean(str(path[-1]), _keys_around(path)) or "; remove it"
+            mend = did_you_mean(str(path[-1]), _keys_around(path, sections)) or "; remove it"
             return f"is not a key of the configuration{mend}"
         case "enum" | "literal_error":
             return f"{error['input']!r} is not possible; write {context['expected']}"
@@ -123,8 +129,8 @@ def _message(error: ErrorDetails, path: _Path) -> str:
             return f"{error['msg'][:1].lower()}{error['msg'][1:]}"
 
 
-def _keys_around(path: _Path) -> list[str]:
+def _keys_around(path: _Path, sections: Mapping[str, type[BaseModel]]) -> list[str]:
     around = next((part for part in reversed(path[:-1]) if isinstance(part, str)), "")
     named = path[:-2] == ("notifiers",)  # the key around is a notifier's name, whatever it is
-    section = NotifierSettings if named else _SECTIONS.get(around)
+    section = NotifierSettings if named else sections.get(around)
     return sorted(section.model_fields) if section else []

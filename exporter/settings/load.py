@@ -10,6 +10,7 @@ import glob
 import hashlib
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +25,7 @@ from exporter.policy.document import Document, DocumentError, Mark, read_documen
 from exporter.policy.words import did_you_mean
 from exporter.settings.complaints import line, spell, undecodable
 from exporter.settings.schema import DEFAULT_POLICIES, ENV_PREFIX, Settings
+from exporter.settings.web_config import WebConfig, load_web_config
 
 _LOCALHOST = {
     "name": "local",
@@ -48,6 +50,16 @@ class Configuration:
     def targets(self) -> tuple[Target, ...]:
         """The targets as rules see them, in file order."""
         return tuple(self.settings.target_of(t) for t in self.settings.targets)
+
+    @cached_property
+    def web(self) -> WebConfig:
+        """TLS and passwords of the HTTP server. ConfigurationError lists every problem."""
+        return load_web_config(self._web_config_file)
+
+    @property
+    def _web_config_file(self) -> Path | None:
+        file = self.settings.web_config_file
+        return None if file is None else self.base / file
 
     @property
     def storage_url(self) -> str:
@@ -91,6 +103,10 @@ class Configuration:
             named = glob.iglob(str(path), recursive=True)  # noqa: PTH207 - absolute patterns too
             inside = path.iterdir() if path.is_dir() else map(Path, named)
             files += sorted(inside)
+        if self._web_config_file is not None:
+            files.append(self._web_config_file)
+            with suppress(ConfigurationError):
+                files += self.web.files
         for target in self.settings.targets:
             for ref in (target.ingress_token, target.admin_token):
                 if ref is not None and ref.file is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import timedelta
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
@@ -269,6 +270,10 @@ class Settings(BaseSettings):
     limits: tuple[LimitSettings, ...] = ()
     allowed_service_urls: tuple[ServiceUrl, ...] = ()
     web_listen_address: str = DEFAULT_LISTEN
+    web_config_file: Path | None = None
+    """TLS and passwords, in the form that Prometheus and its exporters share."""
+    reading_needs_key: bool = False
+    """Whether metrics, pages and the API's reads are for key holders only."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     lease: Lease = timedelta(seconds=60)
     """How long an operation's owner may be silent before the operation counts as interrupted."""
@@ -311,14 +316,6 @@ class Settings(BaseSettings):
             msg = f"{address!r} is not an address; write 127.0.0.1:9970, :9970 or [::1]:9970"
             raise ValueError(msg)
         return address
-
-    @field_validator("max_mode")
-    @classmethod
-    def _built_mode(cls, mode: Mode) -> Mode:
-        if mode is Mode.APPROVE:
-            msg = "'approve' is designed but not built in this version; write observe"
-            raise ValueError(msg)
-        return mode
 
     @classmethod
     def settings_customise_sources(

@@ -11,6 +11,7 @@ from fastapi.responses import PlainTextResponse
 
 from exporter.metrics.exposition import Exposition
 from exporter.model.decision import Result
+from exporter.model.keys import ApiKey, Role
 from exporter.model.redact import redact_text
 from exporter.web.errors import error_response
 from exporter.web.status import ReloadResult, WebStatus
@@ -62,16 +63,18 @@ def health_routes(status: Callable[[], WebStatus]) -> APIRouter:
 
 
 def reload_routes(reload: Callable[[], Awaitable[ReloadResult]]) -> APIRouter:
-    """Reload on request, from this machine only."""
+    """Reload on request, from this machine or with an operator's key."""
     router = APIRouter()
 
     @router.post("/-/reload")
     async def reload_configuration(request: Request) -> Response:
-        if not from_loopback(request):
+        key: ApiKey | None = request.state.key
+        by_operator = key is not None and key.role is Role.OPERATOR
+        if not by_operator and not from_loopback(request):
             return error_response(
                 HTTPStatus.FORBIDDEN,
-                "reload is allowed from loopback only, not through a proxy or a browser; "
-                "or send the process SIGHUP",
+                "reload is allowed from loopback, not through a proxy or a browser; elsewhere send"
+                " an operator's key in X-Api-Key; or send the process SIGHUP",
                 request_id=request.state.request_id,
             )
         result = await reload()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from exporter.model.operation import Operation, Plan
+from exporter.model.operation import Operation, Phase, Plan
 from exporter.model.redact import sanitise
 from exporter.wire.doctor import timestamp
 
@@ -17,14 +17,18 @@ def operation_json(operation: Operation) -> dict[str, Any]:
         "remedy": operation.remedy,
         "source": operation.source,
         "actor": operation.actor,
+        "role": operation.role,
+        "route": operation.route,
         "policy": operation.policy.name if operation.policy else None,
         "policyRevision": operation.policy.revision if operation.policy else None,
         "mode": str(operation.mode),
         "phase": str(operation.phase),
         "outcome": str(operation.outcome) if operation.outcome else None,
+        "askedAt": timestamp(operation.asked_at) if operation.asked_at else None,
         "createdAt": timestamp(operation.created_at),
         "actedAt": timestamp(operation.acted_at) if operation.acted_at else None,
         "finishedAt": timestamp(operation.finished_at) if operation.finished_at else None,
+        "relapsedAt": timestamp(operation.relapsed_at) if operation.relapsed_at else None,
         "summary": operation.summary,
         "arguments": dict(operation.arguments),
         "items": list(operation.items),
@@ -35,7 +39,16 @@ def operation_json(operation: Operation) -> dict[str, Any]:
         "after": dict(operation.after),
         "error": operation.error,
         "requestId": operation.request_id,
+        "approvedBy": operation.approved_by,
+        "approvedAt": timestamp(operation.approved_at) if operation.approved_at else None,
+        "expiresAt": _expiry(operation),
     }
+
+
+def _expiry(operation: Operation) -> str | None:
+    if operation.phase is not Phase.PROPOSED or operation.lease_until is None:
+        return None
+    return timestamp(operation.lease_until)
 
 
 def plan_json(plan: Plan) -> dict[str, Any]:

@@ -96,15 +96,16 @@ def _paused_by_hand(restate: Restate, body: str, key: str) -> str:
 async def test_what_pauses_again_counts_as_failed_and_stops_the_batch(
     fresh_restate: ServerFactory, worker_factory: WorkerFactory, tmp_path: Path
 ) -> None:
-    """One alone is found by verification; of several only the first is tried."""
+    """The first one is watched, also when it is alone; of several only the first is tried."""
     restate = fresh_restate()
     restate.register(worker_factory(PLAIN, CART).url)
     ids = [_paused(restate, "Cart", f"k{n}") for n in range(3)]
     before = [row_of(restate, one)["modified_at"] for one in ids]
     async with surgery(tmp_path, restate) as person:
         alone = await person.perform("resume-invocations", ids=ids[:1], within=SHORT)
-        assert alone.outcome is Outcome.UNVERIFIED
-        assert "paused again" in (alone.error or "")
+        assert alone.outcome is Outcome.FAILED
+        assert "paused again at once" in (alone.error or "")
+        assert list((await person.items(alone)).values()) == ["failed"]
         several = await person.perform("resume-invocations", ids=ids[1:], within=SHORT)
         assert several.outcome is Outcome.FAILED
         assert "paused again at once" in (several.error or "")

@@ -35,7 +35,7 @@ from exporter.policy.document import read_document
 from exporter.policy.parse import parse
 from exporter.policy.policy import Policy
 from exporter.policy.storm import Others
-from exporter.policy.world import LastManual, OpenOperation, Refusal, World
+from exporter.policy.world import LastManual, OpenOperation, Proposal, Refusal, World
 
 NOW = datetime(2026, 11, 2, 3, 0, tzinfo=UTC)
 URL = "http://w1:9080/"
@@ -153,6 +153,7 @@ def world(  # a default for each field, so that a test names only what it is abo
     identity: str | None = None,
     others: Others | None = None,
     holder: str | None = None,
+    proposal: Proposal | None = None,
 ) -> World:
     bad = tuple(failures)
 
@@ -173,6 +174,7 @@ def world(  # a default for each field, so that a test names only what it is abo
         manual=manual,
         clock=clock,
         identity=identity,
+        proposal=lambda _subject: proposal,
         owned=holder is None,
         holder=holder or "",
         others=lambda _policy: others or Others(),

@@ -279,7 +279,6 @@ def test_checking_a_good_configuration(folder: Folder) -> None:
         ("policies: [none/*.yaml]\n", POLICY, "none/*.yaml: matches no file"),
         ("web_listen_address: here\n", POLICY, "7:21: web_listen_address: 'here' is not an addr"),
         ("storage: {url: 'mysql://h'}\n", POLICY, "7:16: storage.url: is no database"),
-        ("max_mode: approve\n", POLICY, "7:11: max_mode: 'approve' is designed but not built"),
     ],
 )
 def test_checking_a_bad_configuration(folder: Folder, more: str, policy: str, problem: str) -> None:

@@ -356,6 +356,7 @@ def test_process_wide_families() -> None:
     lab.instruments.round_lag(-1.0)
     lab.instruments.round_skipped("missed")
     lab.instruments.ledger_failed()
+    lab.instruments.auth_failed()
     lab.instruments.ledger_head(42)
     lab.instruments.operations_in_flight(1)
     lab.instruments.heal_seconds("p", 90.0)
@@ -363,6 +364,7 @@ def test_process_wide_families() -> None:
     lab.instruments.config_reloaded(ok=False, at=START + timedelta(seconds=9))
     assert lab.series("rounds_skipped_total") == {("missed",): 1}
     assert lab.series("ledger_write_failures_total") == {(): 1}
+    assert lab.series("auth_failures_total") == {(): 1}
     assert lab.series("ledger_head_sequence") == {(): 42}
     assert lab.series("operations_in_flight") == {(): 1}
     assert lab.series("config_last_reload_successful") == {(): 0}

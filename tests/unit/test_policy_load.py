@@ -121,7 +121,6 @@ CASES = {
     "name": ("name: good", 'name: "a b"', "2:11", "'a b' is not a name"),
     "number": ("name: good", "name: 12", "2:11", "must be text"),
     "mode": ("name: good", "name: good\n    mode: on", "3:11", "'on' is not a mode"),
-    "approve": ("name: good", "name: good\n    mode: approve", "3:11", "not built yet"),
     "empty": ("name: good", "name: good\n    targets:", "3:5", "targets: is empty"),
     "selects": ("name: good", "name: good\n    targets: {}", "3:14", "write names or labels"),
     "storm": ("name: good", "name: good\n    storm: 40%", "3:12", "must be a mapping"),

@@ -170,6 +170,6 @@ def test_the_schema_knows_what_the_loader_knows() -> None:
     assert set(rule["required"]) == {"name", "when", "action", "cooldown"}
     assert rule["if"]["properties"]["action"] == {"anyOf": [{"required": ["notify"]}]}
     assert rule["else"] == {"required": ["limits"]}
-    assert rule["properties"]["mode"]["enum"] == ["off", "observe", "enforce"]
+    assert rule["properties"]["mode"]["enum"] == ["off", "observe", "approve", "enforce"]
     actions = [name for one in rule["properties"]["action"]["oneOf"] for name in one["required"]]
     assert tuple(actions) == BUILT_ACTIONS

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from stage import looks
 from stage.looks import listing, require, short
-from stage.scene import INVOICES, ORDERS, REFUNDS, SIGNUP, Invocation, Scene
+from stage.scene import INVOICES, PARCELS, REFUNDS, SHOP, SIGNUP, Invocation, Scene
 
 PARTS = ("ingress", "admin", "deployments", "services", "invocations")
 REGISTER = "register-what-was-rolled"
@@ -45,7 +45,7 @@ def curtain(scene: Scene) -> None:
     scene.see("the page for people", medic.has_page)
     timeline.event(
         "you",
-        "Start restate-medic, with deploy/demo/policies.",
+        "Start restate-medic, with deploy/demo/policies: it is night.",
         seen=f"GET {medic.url}/-/ready: 200",
     )
     timeline.say()
@@ -73,7 +73,7 @@ def all_is_well(scene: Scene) -> None:
 def nobody_registers(scene: Scene) -> Healed:
     """A rolled worker is not registered again: found, repaired, verified."""
     tell = scene.timeline.event
-    scene.first.roll([ORDERS, SIGNUP, INVOICES])
+    scene.first.roll(SHOP)
     offered, registered = scene.offered(scene.first), scene.registry().names
     require("Invoices" in offered, "the worker offer Invoices", offered)
     tell(
@@ -123,7 +123,7 @@ def something_is_lost(scene: Scene) -> None:
     """A worker that no longer offers a registered service is registered by nobody."""
     tell = scene.timeline.event
     before = scene.registry()
-    scene.second.roll([SIGNUP, INVOICES])
+    scene.second.roll([PARCELS, SIGNUP, INVOICES])
     offered = scene.offered(scene.second)
     require("Orders" not in offered, "the worker not offer Orders", offered)
     words = f"admin: a dry run of the worker lists {listing(offered)}"
@@ -146,7 +146,7 @@ def something_is_lost(scene: Scene) -> None:
         f"Was not changed, {rounds} more looks later.",
         seen="admin: GET /deployments and GET /services: word for word what they were",
     )
-    scene.second.roll([ORDERS, SIGNUP, INVOICES])
+    scene.second.roll(SHOP)
     reply = scene.see_call("Orders", "place", 200)
     tell("you", "Roll back. That is all it takes.", seen=str(reply))
 
@@ -154,7 +154,7 @@ def something_is_lost(scene: Scene) -> None:
 def too_soon(scene: Scene) -> None:
     """The same failure within the cooldown is held; a person may act, and does."""
     tell = scene.timeline.event
-    scene.second.roll([ORDERS, SIGNUP, INVOICES, REFUNDS])
+    scene.third.roll([*SHOP, REFUNDS])
     before = scene.registry()
     reply = scene.see_call("Refunds", "pay", 404)
     tell("you", "Roll the worker, and again nobody tells Restate.", seen=str(reply))
@@ -183,6 +183,11 @@ def what_the_ledger_says(scene: Scene) -> None:
     """Every operation, and nothing else, is in the ledger."""
     expected = [
         ("force-redeploy", "cli", "verified"),
+        ("cleanup-stale-deployments", "policy", "verified"),
+        ("resume-invocations", "policy", "failed"),
+        ("resume-invocations", "policy", "failed"),
+        ("resume-invocations", "policy", "verified"),
+        ("recover-stuck-workflow", "policy", "verified"),
         ("force-redeploy", "cli", "refused"),
         ("cleanup-stale-deployments", "policy", "verified"),
         ("force-redeploy", "policy", "verified"),
@@ -203,8 +208,7 @@ def what_the_ledger_says(scene: Scene) -> None:
 
 def _sign_up(scene: Scene, old: str) -> str:
     """Begin what does not end by itself; returns the invocation's id."""
-    answer = scene.restate.call("Signup", "run", "wait", key="ann", send=True)
-    invocation_id = str(answer.raise_for_status().json()["invocationId"])
+    invocation_id = scene.submit("Signup", "run", "wait", key="ann")
     words = looks.invocation(scene, invocation_id, Invocation("suspended", old))
     scene.timeline.event(
         "you",

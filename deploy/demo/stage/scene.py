@@ -23,9 +23,12 @@ DEADLINE_SECONDS = 30.0
 _POLL_SECONDS = 0.05
 
 ORDERS = ServiceSpec("Orders", handlers=("place",))
+PARCELS = ServiceSpec("Parcels", handlers=("send",), pause_after=2)
 SIGNUP = ServiceSpec("Signup", "workflow", handlers=("run", "confirm"))
 INVOICES = ServiceSpec("Invoices", handlers=("create",))
 REFUNDS = ServiceSpec("Refunds", handlers=("pay",))
+SHOP = (ORDERS, PARCELS, SIGNUP, INVOICES)
+"""What the worker serves once it was rolled."""
 
 
 class NotSeenError(Exception):
@@ -98,12 +101,13 @@ class Registry:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """All that the story needs. `first` and `second` are the worker's old and new place."""
+    """All that the story needs. `first`, `second` and `third` are the worker's places in turn."""
 
     timeline: Timeline
     restate: RestateServer
     first: Worker
     second: Worker
+    third: Worker
     medic: Medic
 
     def see(
@@ -144,11 +148,17 @@ class Scene:
         with self.timeline.doing(f"running restate-medic {arguments[0]}"):
             return self.medic.command(*arguments)
 
-    def call(self, service: str, handler: str) -> Reply:
+    def call(self, service: str, handler: str, key: str | None = None) -> Reply:
         """Call a service through the ingress, as a customer of the shop does."""
-        answer = self.restate.call(service, handler, "a book")
+        answer = self.restate.call(service, handler, "a book", key=key)
         message = str(answer.json()["message"]) if answer.is_error else ""
-        return Reply(f"/{service}/{handler}", answer.status_code, message)
+        path = "/".join(part for part in (service, key, handler) if part)
+        return Reply(f"/{path}", answer.status_code, message)
+
+    def submit(self, service: str, handler: str, body: str, key: str | None = None) -> str:
+        """Hand in what nobody waits for; returns the invocation's id."""
+        answer = self.restate.call(service, handler, body, key=key, send=True)
+        return str(answer.raise_for_status().json()["invocationId"])
 
     def see_call(self, service: str, handler: str, status: int) -> Reply:
         """Call until the ingress answers with that status."""
@@ -180,17 +190,19 @@ class Scene:
 def open_scene(timeline: Timeline, folder: Path) -> Iterator[Scene]:
     """Start Restate and the first worker; stop everything in reverse, whatever happens.
 
-    The second worker and the daemon are started by the story, and stopped here.
+    The other workers and the daemon are started by the story, and stopped here.
     """
     with ExitStack() as stack:
         with timeline.doing("starting restate-server"):
             restate = stack.enter_context(RestateServer("1.7", base_dir=folder / "restate"))
-        first = Worker([ORDERS, SIGNUP], log=folder / "first-worker.log")
+        first = Worker([ORDERS, PARCELS, SIGNUP], log=folder / "first-worker.log")
         stack.callback(first.close)
-        second = Worker([ORDERS, SIGNUP, INVOICES], log=folder / "second-worker.log")
+        second = Worker(SHOP, log=folder / "second-worker.log")
         stack.callback(second.close)
+        third = Worker(SHOP, log=folder / "third-worker.log")
+        stack.callback(third.close)
         with timeline.doing("starting the worker"):
             first.start()
         medic = Medic(folder, restate=restate, service_url=first.url)
         stack.callback(medic.stop)
-        yield Scene(timeline, restate, first, second, medic)
+        yield Scene(timeline, restate, first, second, third, medic)
