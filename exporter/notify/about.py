@@ -31,16 +31,24 @@ def about_operation(operation: Operation) -> Message | None:
     lines = [*_wrong(operation.values), f"Done: {operation.summary or 'nothing is known'}"]
     if operation.error:
         lines.append(f"Held or failed: {operation.error}")
-    facts = {
-        "target": operation.target,
-        "policy": operation.policy.name if operation.policy else "",
-    }
-    facts |= {"outcome": str(operation.outcome), "operation": operation.id}
     return Message(
         kind="operation",
         title=f"{operation.target}: {operation.remedy} {ended}",
         text="\n".join(lines),
-        facts={name: value for name, value in facts.items() if value},
+        facts=_facts(operation),
+    )
+
+
+def about_proposal(operation: Operation) -> Message:
+    """What to say about a plan that waits for a person."""
+    until = f"{operation.lease_until:%Y-%m-%d %H:%M:%S} UTC" if operation.lease_until else "soon"
+    lines = [*_wrong(operation.values), f"Planned: {operation.summary}"]
+    lines.append(f"Until {until}: restate-medic approve {operation.id}, or reject it.")
+    return Message(
+        kind="approval",
+        title=f"{operation.target}: {operation.remedy} waits for approval",
+        text="\n".join(lines),
+        facts=_facts(operation),
     )
 
 
@@ -58,6 +66,16 @@ def about_policy(request: Request, words: str, *, cut: bool) -> Message:
     return Message(
         kind="notice", title=f"{request.target}: {policy}", text="\n".join(lines), facts=facts
     )
+
+
+def _facts(operation: Operation) -> dict[str, str]:
+    facts = {
+        "target": operation.target,
+        "policy": operation.policy.name if operation.policy else "",
+        "outcome": str(operation.outcome or ""),
+        "operation": operation.id,
+    }
+    return {name: value for name, value in facts.items() if value}
 
 
 def _wrong(values: Mapping[str, Any]) -> Iterable[str]:

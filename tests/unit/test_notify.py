@@ -149,15 +149,22 @@ async def test_tries_are_bounded_in_time() -> None:
 
 async def test_what_waited_too_long_for_its_turn_is_not_sent() -> None:
     """News of yesterday helps nobody; what is younger goes on."""
-    age = timedelta(seconds=10)
-    async with office(answering(500, 500, 500, 500, 200), age=age, tries=4) as found:
+    taking, at_once = asyncio.Event(), answering(200)
+
+    async def slow(request: hostile.Request, writer: asyncio.StreamWriter) -> None:
+        await taking.wait()
+        await at_once(request, writer)
+
+    async with office(slow, age=timedelta(seconds=10)) as found:
         found.notifier.send(["ops"], replace(HELLO, title="first"))
         second = asyncio.ensure_future(found.tell(replace(HELLO, title="second")))
-        await until(lambda: len(found.clock.slept) == 2)
-        found.clock.advance(10)
-        assert (await second).detail == "it had waited too long for its turn"
+        await until(lambda: len(found.server.requests) == 1)
+        found.clock.advance(10.5)
+        taking.set()
+        late = await second
+        assert (late.delivery, late.detail) == (FAILED, "it had waited too long for its turn")
         assert (await found.tell(replace(HELLO, title="third"))).delivery is DELIVERED
-    assert not any("second" in text for text in found.texts())
+    assert [text.partition("\n")[0] for text in found.texts()] == ["*first*", "*third*"]
 
 
 @pytest.mark.parametrize("status", [302, 400, 413, 422])
