@@ -11,11 +11,12 @@ from exporter.backends.backend import Backend
 from exporter.doctor import PROBES, ProbeContext, probe_all
 from exporter.model.component import Component
 from exporter.model.findings import Findings
+from exporter.model.message import Tell
 from exporter.model.report import Reading
 from exporter.model.target import Target, normalise_url
 from exporter.model.wanted import Wanted
 from exporter.remedies.catalogue import REMEDIES
-from exporter.remedies.remedy import RemedyContext
+from exporter.remedies.remedy import RemedyContext, tells_nobody
 from exporter.restate_api import connect
 from exporter.transport import Transport
 
@@ -47,7 +48,9 @@ def supported_remedies() -> frozenset[str]:
     return frozenset(REMEDIES)
 
 
-def build_direct(target: Target, connection: Connection, transport: Transport) -> Backend:
+def build_direct(
+    target: Target, connection: Connection, transport: Transport, *, tell: Tell = tells_nobody
+) -> Backend:
     """Build the backend of one Restate; nothing is called yet."""
     api = connect(
         transport,
@@ -73,7 +76,12 @@ def build_direct(target: Target, connection: Connection, transport: Transport) -
 
     def context(findings: Findings, now: Callable[[], datetime]) -> RemedyContext:
         return RemedyContext(
-            api=api, target=target, now=now, findings=findings, allowed_urls=allowed
+            api=api,
+            target=target,
+            now=now,
+            findings=findings,
+            allowed_urls=allowed,
+            tell=tell,
         )
 
     def refresh_secrets() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 from types import MappingProxyType
@@ -37,12 +37,14 @@ def problems_against(
     policies: tuple[Policy, ...],
     targets: tuple[Target, ...],
     supported: Mapping[str, frozenset[str]],
+    notifiers: Collection[str] = (),
 ) -> list[str]:
     """One line for every problem; ``supported`` names the remedies each target's backend has."""
     problems: list[str] = []
     for policy in policies:
         matched = [t for t in targets if policy.matches(t)]
         problems += _selector(policy, targets, matched)
+        problems += _notifiers(policy, sorted(notifiers))
         for target in matched:
             problems += _remedy(policy, target, supported.get(target.name, frozenset()))
             problems += _components(policy, target)
@@ -112,6 +114,19 @@ def _selector(policy: Policy, targets: tuple[Target, ...], matched: list[Target]
         )
 
 
+def _notifiers(policy: Policy, known: list[str]) -> Iterator[str]:
+    """Names that are no notifier, and a policy that would tell all of none."""
+    none = "; add notifiers: {ops: {webhook: {file: PATH}}} to the configuration"
+    to = policy.arguments.get("to") if not policy.mends else None
+    for path, names in (("notify", policy.notify), ("action.notify.to", to or ())):
+        for name in names:
+            if name not in known:
+                hint = did_you_mean(name, known) or (f"; write {listing(known)}" if known else none)
+                yield f"{policy.at(path)}: {path}: {name!r} is not a notifier{hint}"
+    if not policy.mends and to is None and not known and policy.mode is Mode.ENFORCE:
+        yield f"{policy.at('action')}: action: there is no notifier to tell{none}"
+
+
 def _remedy(policy: Policy, target: Target, supported: frozenset[str]) -> Iterator[str]:
     place = policy.at("action")
     if policy.action not in supported:
@@ -136,7 +151,7 @@ def _components(policy: Policy, target: Target) -> Iterator[str]:
                 f"{policy.at('when')}: when: {component} is not read on target {target.name!r}; "
                 "leave it out of the condition, or the target out with targets"
             )
-        elif policy.verify.within < interval:
+        elif policy.mends and policy.verify.within < interval:
             yield (
                 f"{policy.at('verify.within')}: verify.within: {component} is read every "
                 f"{format_duration(interval)} on target {target.name!r}, so nothing could be "

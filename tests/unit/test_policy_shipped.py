@@ -23,7 +23,7 @@ from exporter.model.views import (
     InvocationsView,
     Reachable,
 )
-from exporter.policy.actions import BUILT_ACTIONS
+from exporter.policy.actions import ACTIONS
 from exporter.policy.check import check
 from exporter.policy.load import load_policies
 from exporter.policy.policy import Policy
@@ -32,7 +32,7 @@ from tests.unit.policy_scenes import NOW, ONE, TWO, URL, decisions, report, view
 
 FOLDER = Path(__file__).parents[2] / "policies"
 SHIPPED = {rule.name: rule for rule in load_policies([FOLDER])}
-BUILT = dict.fromkeys(["prod", "bare"], frozenset(BUILT_ACTIONS))
+BUILT = dict.fromkeys(["prod", "bare"], frozenset(ACTIONS))
 
 
 def at_once(name: str) -> Policy:
@@ -248,7 +248,9 @@ def test_the_schema_knows_what_the_loader_knows() -> None:
     schema = json.loads(json.dumps(policy_schema()))
     rule = schema["$defs"]["PolicyModel"]
     assert rule["additionalProperties"] is False
-    assert set(rule["required"]) == {"name", "when", "action", "cooldown", "limits"}
+    assert set(rule["required"]) == {"name", "when", "action", "cooldown"}
+    assert rule["if"]["properties"]["action"] == {"anyOf": [{"required": ["notify"]}]}
+    assert rule["else"] == {"required": ["limits"]}
     assert rule["properties"]["mode"]["enum"] == ["off", "observe", "approve", "enforce"]
     actions = [name for one in rule["properties"]["action"]["oneOf"] for name in one["required"]]
-    assert tuple(actions) == BUILT_ACTIONS
+    assert actions == list(ACTIONS)

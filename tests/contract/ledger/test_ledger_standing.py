@@ -56,6 +56,7 @@ def test_it_follows_other_processes(store: Store, engine: Engine, standing: Stan
         policy=(at(0),),
         everything=(at(0),),
         last=at(0),
+        own=at(0),
     )
     store.finish(operation.id, Outcome.VERIFIED, owner="one", now=at(1))
     refresh(standing, engine)
