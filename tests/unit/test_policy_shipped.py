@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -169,6 +170,24 @@ def test_dead_deployments_are_proposed_while_what_replaced_them_lives() -> None:
         found(target=protected),
     ):
         assert left_alone is Result.CLEAR
+
+
+def test_what_no_remedy_mends_is_told() -> None:
+    """Zombies that have lain for a while, and any journal that does not fit its code."""
+    then = NOW - timedelta(minutes=6)
+    zombie = InvocationItem("inv_1", "Plain", "service", None, "run", "dp_gone", then, then)
+
+    def found(name: str, **changes: Any) -> list[Result]:
+        seen = views()
+        seen[Component.INVOCATIONS] = InvocationsView((), (), frozenset(), 0.1, **changes)
+        return [d.result for d in decisions(at_once(name), report(seen))]
+
+    zombies = tuple(replace(zombie, id=f"inv_{n}") for n in range(30))
+    acts = found("tell-of-zombies", zombies=zombies)
+    assert acts.count(Result.ACT) == 20
+    assert found("tell-of-zombies", zombies=(replace(zombie, modified_at=NOW),)) == [Result.CLEAR]
+    assert found("tell-of-journal-mismatch", journal_mismatch_count=1) == [Result.ACT]
+    assert found("tell-of-journal-mismatch", zombies=zombies) == [Result.CLEAR]
 
 
 def test_old_successes_are_forgotten_however_many_there_are() -> None:
