@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, suppress
@@ -19,15 +20,21 @@ from exporter.metrics.exposition import Exposition, new_registry
 from exporter.metrics.instruments import Instruments
 from exporter.model.component import Component
 from exporter.model.decision import Decision, Subject
-from exporter.model.errors import ConfigurationError, MedicError
+from exporter.model.errors import ConfigurationError, LedgerUnavailableError, MedicError
+from exporter.model.message import Message
 from exporter.model.operation import Operation, Outcome, Request
 from exporter.model.target import Target
+from exporter.notify.about import about_operation, about_proposal
 from exporter.policy.policy import Policy
 from exporter.round import Rounds, Watched
 from exporter.scheduler import Schedule
 from exporter.settings.load import Configuration
 from exporter.surroundings import Surroundings
 from exporter.web.app import build_web
+from exporter.web.desk import Desk
+from exporter.web.front import Front
+from exporter.web.gate import Access
+from exporter.web.keyring import REFRESH_SECONDS, Keyring
 from exporter.web.server import WebServer, listen
 from exporter.web.status import (
     ReloadResult,
@@ -40,10 +47,24 @@ from exporter.web.status import (
 _SWEEP_SECONDS = 1.0
 _LOOK_FOR_CHANGES_SECONDS = 10.0
 _LEFT_BEHIND_SECONDS = 10.0
+"""At most, between two looks for operations whose owner died; oftener where leases are short."""
+_COLLECT_AFTER = 5_000
+"""New objects; Python's default is 700."""
 _KEEPINGS = 4
 """How often the lease on the targets is renewed within its length."""
 _PATIENCE_SECONDS = 0.5
 _log = structlog.get_logger(__name__)
+
+
+def settle_memory() -> None:
+    """Spare the garbage collector what was imported, and have it look less often.
+
+    A round makes thousands of small objects that live until the next one; with Python's defaults a
+    third of deciding was spent on looking through all modules for garbage (``make bench``).
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_COLLECT_AFTER, 10, 10)
 
 
 async def run_daemon(configure: Callable[[], Configuration]) -> int:
@@ -54,6 +75,7 @@ async def run_daemon(configure: Callable[[], Configuration]) -> int:
     """
     daemon = Daemon(configure)
     daemon.listen_to_signals()
+    settle_memory()
     configuration = configure()
     sock = listen(configuration.settings.web_listen_address)
     async with AsyncExitStack() as stack:
@@ -64,14 +86,26 @@ async def run_daemon(configure: Callable[[], Configuration]) -> int:
                 ledger_required=False,
                 wake=daemon.wake,
                 on_closed=daemon.operation_closed,
+                on_proposed=daemon.operation_proposed,
                 on_ledger_failure=daemon.instruments.ledger_failed,
+                on_receipt=daemon.instruments.told,
             )
         )
         daemon.take(engine)
         stack.push_async_callback(daemon.stop)
+        front = Front(configuration.web)
+        daemon.show_behind(front)
         web = WebServer(
-            build_web(exposition=daemon.exposition, status=daemon.status, reload=daemon.reload),
+            build_web(
+                exposition=daemon.exposition,
+                status=daemon.status,
+                reload=daemon.reload,
+                desk=daemon.desk(),
+                access=daemon.access(front),
+                headers=lambda: front.headers,
+            ),
             sock,
+            tls=front.tls,
         )
         await web.start()
         stack.push_async_callback(web.stop)
@@ -113,6 +147,8 @@ class Daemon:
         self._problems: tuple[str, ...] = ()
         """Of the last reload, if it failed."""
         self._kept = asyncio.Event()
+        self._front: Front | None = None
+        self._keyring: Keyring | None = None
         self._targets: tuple[Target, ...] = ()
 
     @property
@@ -143,6 +179,28 @@ class Daemon:
         self._tell_notes()
         self.instruments.config_reloaded(ok=True, at=engine.now())
 
+    def show_behind(self, front: Front) -> None:
+        """Tell the front of the server what a reload changes of it."""
+        self._front = front
+
+    def desk(self) -> Desk:
+        """What takes the requests of key holders."""
+        return Desk(
+            people=lambda: self.engine.people,
+            targets=lambda: self.engine.backends,
+            now=self.engine.now,
+        )
+
+    def access(self, front: Front) -> Access:
+        """Who may come in."""
+        self._keyring = Keyring(self.engine.ledger.api_keys)
+        return Access(
+            keyring=self._keyring,
+            reading_needs_key=lambda: self.engine.configuration.settings.reading_needs_key,
+            passwords=front.passwords,
+            on_failure=self.instruments.auth_failed,
+        )
+
     def listen_to_signals(self) -> None:
         """SIGTERM and SIGINT stop, SIGHUP reloads: from the very start, so that none is lost."""
         loop = asyncio.get_running_loop()
@@ -160,7 +218,10 @@ class Daemon:
         self._chores = [
             keeping,
             asyncio.ensure_future(self._every(_SWEEP_SECONDS, self._sweep)),
-            asyncio.ensure_future(self._every(_LEFT_BEHIND_SECONDS, self._left_behind)),
+            asyncio.ensure_future(self._every(REFRESH_SECONDS, self._refresh_keys)),
+            asyncio.ensure_future(
+                self._every(min(_LEFT_BEHIND_SECONDS, self._keeping_seconds), self._left_behind)
+            ),
             asyncio.ensure_future(
                 self._every(_LOOK_FOR_CHANGES_SECONDS, self._reload_when_changed)
             ),
@@ -170,8 +231,10 @@ class Daemon:
         """Start nothing more, and let running operations finish for a bounded time."""
         if self._rounds is not None:
             self._rounds.accepting = False
+        self.engine.people.accepting = False
         seconds = self.engine.configuration.settings.drain_timeout.total_seconds()
         _log.info("daemon.stopping", running=sorted(self.engine.remediator.busy))
+        self.engine.notifier.hurry()
         await self.engine.remediator.drain(seconds)
 
     async def stop(self) -> None:
@@ -187,13 +250,24 @@ class Daemon:
         self._schedule.wake(target, components)
 
     def operation_closed(self, operation: Operation, request: Request | None) -> None:
-        """Count an operation that ended, and how long the heal took."""
+        """Count an operation that ended, and how long the heal took; tell whom its policy names."""
         now = self.engine.now()
         self.instruments.operation_finished(operation, now=now)
         healed = operation.outcome in {Outcome.VERIFIED, Outcome.PARTIAL} and not operation.error
         if healed and operation.policy and request and request.true_since and operation.finished_at:
             seconds = (operation.finished_at - request.true_since).total_seconds()
             self.instruments.heal_seconds(operation.policy.name, seconds)
+        self._tell(operation, about_operation(operation))
+
+    def operation_proposed(self, operation: Operation) -> None:
+        """Tell whom its policy names that a plan waits for a person."""
+        self._tell(operation, about_proposal(operation))
+
+    def _tell(self, operation: Operation, message: Message | None) -> None:
+        name = operation.policy.name if operation.policy else None
+        policy = next((p for p in self.engine.policies if p.name == name), None)
+        if policy is not None and message is not None:
+            self.engine.notifier.send(policy.notify, message)
 
     def status(self) -> WebStatus:
         """What the web side shows now."""
@@ -257,6 +331,8 @@ class Daemon:
         same = [target for target in after if target.name not in other]
         self._show_configuration(same)  # an other target loses its series first
         self._show_configuration(after)
+        if self._front is not None and not self._front.use(built.configuration.web):
+            _log.warning("config.needs_restart", key="web_config_file")
         self._schedule.set_targets(same)
         self._schedule.set_targets(after)
 
@@ -266,9 +342,10 @@ class Daemon:
 
     def _show_configuration(self, targets: Sequence[Target]) -> None:
         most = self.engine.configuration.settings.max_mode
-        modes = {p.name: min(p.mode, most, key=lambda m: m.rank) for p in self.engine.policies}
+        modes = {p.name: p.mode_under(most) for p in self.engine.policies}
         self._targets = self.engine.configuration.targets
         self.instruments.configure(targets, modes, now=self.engine.now())
+        self.instruments.notifiers(self.engine.configuration.settings.notifiers)
 
     def _tell_what_needs_a_restart(self, new: Configuration) -> None:
         old = self.engine.configuration
@@ -339,6 +416,11 @@ class Daemon:
             await self.engine.ownership.keep()
         finally:
             self._kept.set()
+
+    async def _refresh_keys(self) -> None:
+        if self._keyring is not None:
+            with suppress(LedgerUnavailableError):  # rounds tell; what is known stays in force
+                await self._keyring.refresh()
 
     async def _left_behind(self) -> None:
         if not self.engine.ownership.owned:

@@ -13,8 +13,10 @@ import structlog
 
 from exporter.model.decision import Decision, Mode, Result, Subject, Waiting
 from exporter.model.findings import Tally
+from exporter.model.hold import HoldReason
 from exporter.model.identity import Identities, Identity
 from exporter.model.operation import Usage
+from exporter.model.relapse import Relapse
 from exporter.model.report import Report
 from exporter.model.target import Target
 from exporter.ownership import boot_seconds
@@ -22,8 +24,10 @@ from exporter.policy.clock import ClockWatch, Suspicion
 from exporter.policy.fleet_health import FleetHealth
 from exporter.policy.policy import Policy
 from exporter.policy.world import LastManual, OpenOperation, Proposal, World, waiting_of
+from exporter.relapses import Relapses
 
 if TYPE_CHECKING:
+    from exporter.backends.backend import Backend
     from exporter.ledger.gateway import Ledger
     from exporter.ownership import Ownership
     from exporter.remediate import Remediator
@@ -50,6 +54,7 @@ class Surroundings:
         self._suspicion: Suspicion | None = None
         self._identities = Identities()
         self._health = FleetHealth()
+        self._relapses = Relapses(ledger.standing)
         self._waiting: dict[str, dict[Subject, Waiting]] = {}
 
     @property
@@ -61,11 +66,13 @@ class Surroundings:
         """Take over what is configured now."""
         self._health.configure(policies, targets)
 
-    def look(self, report: Report, *, now: datetime) -> None:
-        """Look at the clocks, and at what the target is: once a round, before ``world``."""
+    def look(self, backend: Backend, report: Report, *, now: datetime) -> None:
+        """Look at the clocks, what the target is, and what broke again: before ``world``."""
         self._look_at_the_clocks(now)
         target = report.target
         self._identities.look(target, report, self._known(target), now=now)
+        policies = self._health.policies
+        self._relapses.look(backend.target, report, backend.remedies, policies, now=now)
 
     def world(self, target: str, *, max_mode: Mode, ledger_ok: bool, now: datetime) -> World:
         """Everything that a gate may ask about a target now."""
@@ -86,16 +93,17 @@ class Surroundings:
             clock=self._suspicion,
             identity=self._identities.change(target),
             others=lambda policy: self._health.others(policy, target, now=now),
-            failures=standing.failures,
-            failures_of=standing.failures_of,
+            failures=self._relapses.failures,
+            failures_of=self._relapses.failures_of,
         )
 
     def tally(self, target: str) -> Tally:
-        """How often each key was recovered and each invocation resumed."""
+        """How often each key was recovered and each invocation resumed or restarted."""
         counts = self._ledger.standing.item_counts
         return Tally(
             recoveries=counts(target, "recover-stuck-workflow"),
             resumes=counts(target, "resume-invocations"),
+            restarts=counts(target, "restart-invocations"),
         )
 
     def decided(self, target: Target, decisions: tuple[Decision, ...], *, now: datetime) -> None:
@@ -110,16 +118,22 @@ class Surroundings:
         return {
             policy.name: (counts[policy.name][0], policy.storm.allowed(counts[policy.name][1]))
             for policy in self._health.policies
+            if HoldReason.STORM not in policy.waives
         }
 
     def news(self, target: str) -> Identity | None:
         """What the ledger should know a target by from now on, if that is something new."""
         return self._identities.news(target, self._known(target))
 
+    def relapses(self, target: str) -> tuple[Relapse, ...]:
+        """What of earlier successes did not last, and the ledger should know."""
+        return self._relapses.pending(target)
+
     def forget(self, target: str) -> None:
         """Drop what is remembered of a target that is no longer configured."""
         self._waiting.pop(target, None)
         self._identities.forget(target)
+        self._relapses.forget(target)
 
     def _look_at_the_clocks(self, now: datetime) -> None:
         before = self._clock.jumps
@@ -133,12 +147,11 @@ class Surroundings:
         return self._ledger.standing.orders.identities.get(target)
 
     def _open(self, target: str) -> dict[str, OpenOperation]:
-        """The open operation on the target: in the ledger, or still in its preflight here."""
+        """What is open by what it locks: in the ledger, or here before or without a row there."""
+        running = self._remediator.busy.items()
+        here = {lock: OpenOperation("preflight", remedy) for lock, remedy in running}
         found = self._ledger.standing.open_on(target)
-        if found is not None:
-            return {target: OpenOperation(found.id, found.remedy)}
-        running = self._remediator.busy.get(target)
-        return {target: OpenOperation("preflight", running)} if running else {}
+        return here | ({target: OpenOperation(found.id, found.remedy)} if found else {})
 
     def _proposal(self, subject: Subject, now: datetime) -> Proposal | None:
         standing = self._ledger.standing

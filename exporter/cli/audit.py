@@ -64,7 +64,7 @@ def list_(
         who = f"{o.remedy} on {escape(o.target)} by {escape(o.actor)}, {o.id}"
         table.add_row(
             when(o.created_at),
-            f"[{style}]{o.outcome or o.phase}[/]",
+            f"[{style}]{o.outcome or o.phase}[/]" + (" [red]relapsed[/]" if o.relapsed_at else ""),
             f"{escape(o.error or o.summary)}\n[dim]{who}[/]",
         )
     out.print(table)

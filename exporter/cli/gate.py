@@ -35,7 +35,6 @@ from exporter.model.redact import redact_text
 from exporter.model.target import Target, normalise_url
 from exporter.remediate import preview
 from exporter.settings.load import load
-from exporter.verification import Verification
 
 _POLL: Final = timedelta(seconds=1)
 _WILL_NOT_CHANGE: Final = frozenset(
@@ -180,8 +179,7 @@ async def _registered(ask: Ask, patience: Patience) -> Operation:
 
         async def carry_out(plan: Plan) -> Operation:
             with finishing():
-                work = engine.remediator.perform(request, backend, Verification(), confirmed=plan)
-                return await asyncio.ensure_future(work)
+                return await engine.people.perform(request, confirmed=plan)
 
         async def look() -> Plan:
             return await preview(request, backend, fleet=engine.fleet, now=engine.now)

@@ -20,7 +20,6 @@ from exporter.model.errors import RefusedError
 from exporter.model.operation import Operation, Outcome, Plan, Request
 from exporter.remediate import preview
 from exporter.settings.load import load
-from exporter.verification import Verification
 from exporter.wire.operation import operation_json, plan_json
 
 GOOD = frozenset({Outcome.VERIFIED, Outcome.NOTHING_TO_DO})
@@ -81,11 +80,9 @@ async def _operate(ask: Ask) -> None:
 
 
 async def _carry_out(engine: Engine, request: Request, ask: Ask, confirmed: Plan | None) -> None:
-    backend = engine.backends[request.target]
-    work = engine.remediator.perform(request, backend, Verification(), confirmed=confirmed)
     try:
         with _spinner(f"{request.remedy} ...", ask), finishing():
-            operation = await asyncio.ensure_future(work)
+            operation = await engine.people.perform(request, confirmed=confirmed)
     except RefusedError as error:
         _refused(error, ask)
     show_outcome(operation, ask)

@@ -15,6 +15,7 @@ from exporter.cli import (
     cleanup,
     doctor,
     invocations,
+    key,
     pause,
     policy,
     recover,
@@ -67,3 +68,4 @@ app.command("pauses")(pause.pauses)
 app.add_typer(policy.app, name="policy")
 app.add_typer(audit.app, name="audit")
 app.add_typer(breaker.app, name="breaker")
+app.add_typer(key.app, name="key")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -28,6 +29,15 @@ def run(
             show_default=False,
         ),
     ] = None,
+    web_config: Annotated[
+        Path | None,
+        typer.Option(
+            "--web.config.file",
+            help="TLS and passwords, as for Prometheus and its exporters.",
+            metavar="FILE",
+            show_default=False,
+        ),
+    ] = None,
     max_mode: Annotated[
         str | None,
         typer.Option(
@@ -50,7 +60,11 @@ def run(
 
     SIGHUP reloads the configuration; SIGTERM and Ctrl-C let a running operation finish, then exit.
     """
-    flags = {"web_listen_address": listen_address, "max_mode": max_mode}
+    flags = {
+        "web_listen_address": listen_address,
+        "web_config_file": None if web_config is None else web_config.absolute(),
+        "max_mode": max_mode,
+    }
 
     def configure() -> Configuration:
         return load(config_file, flags={k: v for k, v in flags.items() if v is not None})

@@ -1,4 +1,7 @@
-"""Operations of policies that ended badly, in memory, for the breakers. A part of ``standing``."""
+"""Operations of policies that ended badly or did not last, in memory, for the breakers.
+
+A part of ``standing``.
+"""
 
 from __future__ import annotations
 
@@ -42,10 +45,11 @@ class Failures:
         self._of: defaultdict[str, dict[str, _Bad]] = defaultdict(dict)
 
     def put(self, row: Row) -> None:
-        """Take in one operation that failed."""
-        bad = _Bad(
-            row["finished_at"], row["seq"], row["policy"] or "", row["target"], row["remedy"]
-        )
+        """Take in one operation that failed, or that helped until it relapsed."""
+        at, seq = row["finished_at"], row["seq"]
+        if row["relapsed_at"] is not None:
+            at, seq = row["relapsed_at"], row["relapsed_seq"]
+        bad = _Bad(at, seq, row["policy"] or "", row["target"], row["remedy"])
         for rows in (self._on[bad.target, bad.remedy], self._of[bad.policy]):
             rows[row["id"]] = bad
             if len(rows) > MOST:

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-from exporter.ledger import orders, proposals
+from exporter.ledger import keys, orders, proposals
 from exporter.ledger.journal import writing
 from exporter.ledger.reads import Reads
 from exporter.model.identity import Identity
+from exporter.model.keys import ApiKey, Role
 from exporter.model.operation import Operation
 from exporter.model.orders import Pause, PauseScope, Reset
 
 
 class People(Reads):
-    """Pauses, plans that are approved, breakers that are reset, identities that are accepted."""
+    """Pauses, plans that are approved, breakers that are reset, identities, keys."""
 
     def pauses(self) -> tuple[Pause, ...]:
         """Every pause that nobody lifted, oldest first; some may have run out."""
@@ -88,3 +89,18 @@ class People(Reads):
             orders.identity(
                 journal, target, identity, accepted_by=accepted_by, reason=reason, now=now
             )
+
+    def api_keys(self) -> tuple[ApiKey, ...]:
+        """Every key there ever was, oldest first."""
+        with self._engine.connect() as connection:
+            return keys.known(connection)
+
+    def add_key(self, name: str, role: Role, *, digest: str, actor: str, now: datetime) -> ApiKey:
+        """Let whoever holds the key of this hash in. NameTakenError while the name is in use."""
+        with writing(self._engine) as journal:
+            return keys.add(journal, name, role, digest=digest, actor=actor, now=now)
+
+    def revoke_key(self, name: str, *, actor: str, now: datetime) -> ApiKey | None:
+        """End the valid key of that name, and return it; None when there is none."""
+        with writing(self._engine) as journal:
+            return keys.revoke(journal, name, actor=actor, now=now)

@@ -16,9 +16,10 @@ from exporter.ledger.chain import EntryKind
 from exporter.ledger.journal import Journal
 from exporter.ledger.rows import Row, operation_of, stored_item
 from exporter.ledger.tables import operation_items, operations
-from exporter.ledger.texts import clean, clean_text
+from exporter.ledger.texts import clean, clean_text, item_key
 from exporter.model.errors import LeaseLostError
-from exporter.model.operation import ActResult, ItemOutcome, Operation, Outcome, Phase
+from exporter.model.operation import HELPED, ActResult, ItemOutcome, Operation, Outcome, Phase
+from exporter.model.relapse import Relapse
 
 _ORDER = list(Phase)
 _KINDS = {Phase.ACTING: EntryKind.ACTING, Phase.VERIFYING: EntryKind.VERIFYING}
@@ -180,6 +181,16 @@ def never_verified(journal: Journal, row: Row, *, now: datetime) -> Operation:
     body = {"outcome": str(Outcome.UNVERIFIED), "owner": row["owner"], "silent_since": silent}
     journal.append(EntryKind.CLOSED, row["id"], at=now, body=body | {"error": error})
     return change(journal, row, {"error": error} | _closed(Outcome.UNVERIFIED, now))
+
+
+def relapse(journal: Journal, found: Relapse, *, now: datetime) -> Operation | None:
+    """Note that an operation's success did not last; None when that is known, or it had none."""
+    row = load(journal, found.operation_id)
+    if row is None or row["outcome"] not in HELPED or row["relapsed_at"] is not None:
+        return None
+    body = {"items": [item_key(key) for key in found.items], "seen_at": clean(found.seen_at)}
+    seq = journal.append(EntryKind.RELAPSED, row["id"], at=now, body=body)
+    return change(journal, row, {"relapsed_at": found.seen_at, "relapsed_seq": seq})
 
 
 def _closed(outcome: Outcome, now: datetime) -> dict[str, Any]:

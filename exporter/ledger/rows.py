@@ -50,19 +50,26 @@ def draft(request: Request, plan: Plan | None, *, now: datetime) -> dict[str, An
         "summary": clean_text(plan.summary if plan else ""),
         "error": None,
         "request_id": request.request_id and clean_text(request.request_id),
+        "role": request.role,
+        "route": request.route,
+        "asked_at": request.asked_at,
     }
 
 
 _IN_BODY = (
     *("target", "remedy", "source", "actor", "policy", "revision", "mode", "arguments"),
     *("item_keys", "values_seen", "reason", "allowed", "before", "summary", "request_id"),
+    *("role", "route"),
 )
 
 
 def opening_body(row: Row, request: Request, plan: Plan | None) -> dict[str, Any]:
     """What the first entry of an operation says: the whole row, and the plan behind it."""
     body = {name: row[name] for name in _IN_BODY} | {"allow": clean(request.allow)}
+    body["asked_at"] = clean(request.asked_at)
     if plan is not None:
+        # What was asked for may say more than the plan that came of it.
+        body["asked"] = clean(request.arguments) if request.by_person else {}
         body |= {"rests_on": clean(plan.rests_on), "steps": clean(plan.steps)}
     return body
 
@@ -97,6 +104,10 @@ def operation_of(row: Row) -> Operation:
         request_id=row["request_id"],
         approved_by=row["approved_by"],
         approved_at=row["approved_at"],
+        relapsed_at=row["relapsed_at"],
+        role=row["role"],
+        route=row["route"],
+        asked_at=row["asked_at"],
     )
 
 

@@ -17,6 +17,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Select, or_, select
 
 from exporter.ledger.failures import Failures
+from exporter.ledger.helped import HelpedItems, Parts, read_parts
 from exporter.ledger.orders import Orders, in_force
 from exporter.ledger.rows import Row, operation_of
 from exporter.ledger.stamps import Stamps
@@ -24,6 +25,7 @@ from exporter.ledger.tables import entries, head, operations
 from exporter.ledger.texts import item_key
 from exporter.model.decision import Mode
 from exporter.model.operation import Operation, Outcome, Phase, Usage
+from exporter.model.relapse import Helped
 from exporter.policy.breaker import Failure
 
 _COLUMNS = tuple(
@@ -31,6 +33,7 @@ _COLUMNS = tuple(
     for name in (
         *("id", "target", "remedy", "source", "actor", "policy", "mode", "outcome"),
         *("counted_at", "touched_at", "finished_at", "item_keys", "seq", "error"),
+        *("relapsed_at", "relapsed_seq"),
     )
 )
 _DONE = frozenset({Outcome.VERIFIED, Outcome.UNVERIFIED, Outcome.PARTIAL})
@@ -54,6 +57,7 @@ class Delta:
     open: tuple[Operation, ...]
     proposals: tuple[Operation, ...]
     orders: Orders
+    parts: Parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +110,7 @@ class Standing:
         self._items: defaultdict[tuple[str, str], dict[str, set[str]]] = defaultdict(dict)
         self._people: defaultdict[str, dict[str, ByPerson]] = defaultdict(dict)
         self._failed = Failures()
+        self._helped = HelpedItems()
         self._rejected: dict[tuple[str, str, str | None], Rejection] = {}
         self._proposed: dict[tuple[str, str, str | None], Operation] = {}
         self._proposals: tuple[Operation, ...] = ()
@@ -152,11 +157,16 @@ class Standing:
             policy=get(("policy", rehearsal, policy), _NONE).moments,
             everything=get(("global", rehearsal), _NONE).moments,
             last=get(("touched", rehearsal, target, remedy), _NONE).newest,
+            own=get(("own", rehearsal, target, policy), _NONE).newest,
         )
 
     def item_counts(self, target: str, remedy: str) -> Mapping[str, int]:
         """How often each item was acted on to the end: verified, unverified or partial."""
         return Counts(self._items.get((target, remedy), {}))
+
+    def helped(self, target: str, remedy: str, item: str) -> Helped | None:
+        """The newest operation, a person's included, that was seen to help an item."""
+        return self._helped.get(target, remedy, item)
 
     def last_manual(self, target: str) -> ByPerson | None:
         """The newest operation by a person that was reserved and not refused before it wrote."""
@@ -192,6 +202,7 @@ class Standing:
                 _read(connection, locking),
                 _read(connection, waiting.order_by(operations.c.seq)),
                 in_force(connection),
+                read_parts(connection, None if whole else self._seq),
             )
 
     def apply(self, delta: Delta | None) -> None:
@@ -201,14 +212,14 @@ class Standing:
         if delta.whole:
             self._forget()
         for row in delta.changed:
-            self._put(row)
+            self._put(row, delta.parts)
         self._open = {operation.target: operation for operation in delta.open}
         self._proposals = delta.proposals
         self._proposed = {key: one for one in delta.proposals for key in _keys(one)}
         self._orders = delta.orders
         self._seq = delta.seq
 
-    def _put(self, row: Row) -> None:
+    def _put(self, row: Row, parts: Parts) -> None:
         by_policy, rehearsal = row["source"] == "policy", row["mode"] == Mode.OBSERVE
         target, remedy = row["target"], row["remedy"]
         if by_policy:
@@ -219,14 +230,19 @@ class Standing:
                 *(("item", rehearsal, target, remedy, key) for key in row["item_keys"]),
             ]
             self._count(budgets, row["id"], row["counted_at"])
+            own = ("own", rehearsal, target, row["policy"])
+            self._count([own], row["id"], row["touched_at"])
         # A person's operation starts everybody's cooldown, a rehearsed one's too.
         kinds = (rehearsal,) if by_policy or rehearsal else (False, True)
         touched = [("touched", kind, target, remedy) for kind in kinds]
         self._count(touched, row["id"], row["touched_at"])
         if not by_policy and not rehearsal:
             self._put_person(row)
-        if by_policy and not rehearsal and row["outcome"] in _FAILED:
+        bad = row["outcome"] in _FAILED or row["relapsed_at"] is not None
+        if by_policy and not rehearsal and bad:
             self._failed.put(row)
+        if not rehearsal:
+            self._helped.put(row, parts)
         if row["outcome"] == Outcome.REJECTED and row["policy"]:
             rejection = Rejection(row["finished_at"], row["id"], row["error"] or "")
             for item in row["item_keys"] or [None]:

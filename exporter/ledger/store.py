@@ -31,6 +31,7 @@ from exporter.model.operation import (
     Plan,
     Request,
 )
+from exporter.model.relapse import Relapse
 
 
 class Store(People):
@@ -199,8 +200,16 @@ class Store(People):
         msg = f"operation {operation_id} was closed as {closed} before it could end {outcome}"
         raise LeaseLostError(msg)
 
+    def note_relapse(self, relapse: Relapse, *, now: datetime) -> Operation | None:
+        """Note that what an operation had helped is broken again; None when that is known."""
+        with writing(self._engine) as journal:
+            return progress.relapse(journal, relapse, now=now)
+
     def sweep(self, now: datetime) -> tuple[Operation, ...]:
-        """Close every reserved or acting operation whose lease is over: ``interrupted``."""
+        """Close every reserved or acting operation whose lease is over: ``interrupted``.
+
+        So is what locks nothing, even when it had acted: it needs no readings.
+        """
         with writing(self._engine) as journal:
             return leases.sweep(journal, now=now)
 

@@ -80,6 +80,13 @@ operations = Table(
     Column("request_id", Text),
     Column("approved_by", Text),
     Column("approved_at", UtcTime),
+    # When a reading showed that its success did not last, and the entry that tells it.
+    Column("relapsed_at", UtcTime),
+    Column("relapsed_seq", BIG),
+    # Of a person who came through the HTTP interface: the key's role, the route, when they asked.
+    Column("role", Text),
+    Column("route", Text),
+    Column("asked_at", UtcTime),
     CheckConstraint("(phase = 'closed') = (outcome IS NOT NULL)", name="outcome"),
     CheckConstraint("locks IS NULL OR (locks = target AND outcome IS NULL)", name="locks"),
     Index(None, "target", "remedy", "counted_at"),
@@ -178,6 +185,20 @@ identities = Table(
     Column("accepted_by", Text),
     Column("reason", Text, nullable=False),
     Index(None, "target", "seq"),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    _made_by_entry(),
+    Column("name", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    # The hash of the key, which itself is kept nowhere.
+    Column("digest", Text, nullable=False, unique=True),
+    Column("created_at", UtcTime, nullable=False),
+    Column("created_by", Text, nullable=False),
+    Column("revoked_at", UtcTime),
+    Column("revoked_by", Text),
 )
 
 leases = Table(

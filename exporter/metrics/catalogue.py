@@ -320,6 +320,19 @@ PROCESS_FAMILIES: tuple[Family, ...] = (
         unit=_WHEN,
     ),
     _process_counter(
+        "notifications_total",
+        "Messages to people, by what became of them: delivered; failed (refused, or given up); "
+        "dropped (too many were waiting, or the daemon stopped).",
+        "notifier",
+        "outcome",
+        unit="messages",
+    ),
+    _process_counter(
+        "auth_failures_total",
+        "Requests refused because their key or password was missing or wrong, or its role too low.",
+        unit="requests",
+    ),
+    _process_counter(
         "ledger_write_failures_total", "Writes to the ledger that failed.", unit="writes"
     ),
     _process_gauge(

@@ -18,6 +18,7 @@ from exporter.metrics.target import TargetMetrics
 from exporter.model.decision import Decision, Mode, Result
 from exporter.model.findings import Findings
 from exporter.model.hold import HoldReason
+from exporter.model.message import Delivery, Receipt
 from exporter.model.operation import Operation, Outcome
 from exporter.model.orders import Pause, PauseScope
 from exporter.model.report import Reading, Report
@@ -72,6 +73,9 @@ class Instruments:
         self._paused = make.gauge("paused")
         self._pause_expiry = make.gauge("pause_expiry_timestamp_seconds")
         self.pauses(())
+        self._notifications = make.counter("notifications_total")
+        self._notifiers: frozenset[str] = frozenset()
+        self._auth_failures = make.counter("auth_failures_total")
         self._ledger_failures = make.counter("ledger_write_failures_total")
         self._ledger_head = make.gauge("ledger_head_sequence")
         self._round_lag = make.histogram("round_lag_seconds")
@@ -202,7 +206,9 @@ class Instruments:
         """Count an operation that has its outcome, time it if it acted, and show it at once."""
         acted = operation.outcome not in _NEVER_ACTED
         if acted and operation.finished_at is not None:
-            seconds = (operation.finished_at - operation.created_at).total_seconds()
+            # How long a person took to say yes is not how long it took.
+            begun = operation.approved_at or operation.created_at
+            seconds = (operation.finished_at - begun).total_seconds()
             self._operation_duration.labels(operation.remedy).observe(max(seconds, 0.0))
         if operation.target in self._targets:
             self._targets[operation.target].operated(operation)
@@ -232,6 +238,27 @@ class Instruments:
     def heal_seconds(self, policy: str, seconds: float) -> None:
         """Time a heal: from the condition becoming true to the verified repair."""
         self._heal_duration.labels(policy).observe(max(seconds, 0.0))
+
+    def notifiers(self, names: Iterable[str]) -> None:
+        """Take over which notifiers there are; each is shown from the start, with zeros."""
+        present = frozenset(names)
+        for delivery in Delivery:
+            for name in self._notifiers - present:
+                self._notifications.remove(name, delivery)
+            for name in present:
+                self._notifications.labels(name, delivery)
+        self._notifiers = present
+
+    def told(self, receipt: Receipt) -> None:
+        """Count what became of a message."""
+        if receipt.notifier in self._notifiers:
+            self._notifications.labels(receipt.notifier, receipt.delivery).inc()
+
+    # The HTTP interface
+
+    def auth_failed(self) -> None:
+        """Count a request without a valid key or password, or with a role that is too low."""
+        self._auth_failures.inc()
 
     # Ledger
 

@@ -107,6 +107,10 @@ class AmbiguousError(MedicError):
         self.matches = matches
 
 
+class NameTakenError(MedicError):
+    """Something else has this name: choose another."""
+
+
 class LimitReachedError(MedicError):
     """A limit or cooldown forbids the operation now. ``reason`` is the hold reason's word."""
 

@@ -53,12 +53,14 @@ async def preflight(context: RemedyContext, request: Request) -> Plan:
     patience: timedelta = request.arguments.get("drain_timeout", DRAIN_TIMEOUT)
     wait = format_duration(patience)
     urls = {d.id: shown(d.url) for d in survey.registered.deployments.items}
-    kills = f", kill {sum(map(len, doomed.values()))} invocations" if doomed else ""
-    count = f"{len(delete)} drained deployment{'' if len(delete) == 1 else 's'}"
+    count = _count(len(delete), "drained deployment")
+    if doomed:
+        killed = _count(sum(map(len, doomed.values())), "invocation")
+        count += f" and {_count(len(doomed), 'dead one')}, killing {killed}"
     return Plan(
         remedy=NAME,
         target=context.target.name,
-        summary=f"keep {shown(url)}, delete {count}{kills}",
+        summary=f"keep {shown(url)}, delete {count}",
         arguments={
             "url": url,
             "keep": survey.keep.id,
@@ -88,6 +90,10 @@ def _long_drained(ids: list[str], context: RemedyContext, drained_for: timedelta
     facts = (context.findings.deployments if context.findings else None) or ()
     ages = {f.id: f.state_age for f in facts if f.state == "drained"}
     return [i for i in ids if i in ages and ages[i] >= drained_for]
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 async def act(context: RemedyContext, plan: Plan, guard: WriteGuard) -> ActResult:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from enum import Enum
 from typing import Any
@@ -30,6 +31,7 @@ from exporter.restate_api import Said
 
 NAME = "recover-stuck-workflow"
 PURGE_FAILED = "purge-failed"
+ACTIVE = "active-invocation"
 _SAFE = re.compile(r"[a-zA-Z0-9_-]+")
 _Entry = Mapping[str, Any]
 
@@ -92,11 +94,11 @@ async def act(context: RemedyContext, plan: Plan, guard: WriteGuard) -> ActResul
     if refusals and len(refusals) == len(outcomes):
         raise refusals[0]
     result = result_of("recovered", tuple(outcomes))
-    if not result.failed.startswith(PURGE_FAILED):
+    word = next((w for w in (PURGE_FAILED, ACTIVE) if outcomes[0].detail.startswith(w)), None)
+    if word is None or not (result.failed or result.nothing_to_do):
         return result
     ids = [entry["id"] for entry in plan.arguments["keys"] if entry["id"]]
-    why = {"reason": PURGE_FAILED, "invocationIds": ids}
-    return ActResult(after={**result.after, **why}, items=result.items, failed=result.failed)
+    return replace(result, after={**result.after, "reason": word, "invocationIds": ids})
 
 
 async def _recover(
@@ -178,7 +180,7 @@ async def _purge(context: RemedyContext, guard: WriteGuard, now: StuckKey) -> It
             raise
         return ItemOutcome(now.name, "failed", f"{PURGE_FAILED}: {error}")
     if answer.said is Said.CONFLICT:
-        return ItemOutcome(now.name, "skipped", f"active-invocation: {answer.message}")
+        return ItemOutcome(now.name, "skipped", f"{ACTIVE}: {answer.message}")
     if answer.ok or answer.said is Said.GONE:
         return None
     return ItemOutcome(now.name, "failed", f"{PURGE_FAILED}: {answer.message}")
@@ -188,7 +190,7 @@ async def _seen(context: RemedyContext, plan: Plan, entry: _Entry) -> _Key:
     try:
         now = await _again(context, plan, entry)
     except RefusedError as error:
-        if error.reason in {"active-invocation", "already-succeeded"}:
+        if error.reason in {ACTIVE, "already-succeeded"}:
             return _Key.OTHER_RUN
         raise
     if now.run is None:

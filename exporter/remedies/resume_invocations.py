@@ -13,7 +13,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from exporter.model.component import Component
+from exporter.model.items import invocation_key
 from exporter.model.operation import ActResult, Plan, Request
+from exporter.model.relapse import BrokenAgain
 from exporter.model.report import Report
 from exporter.model.views import InvocationsView
 from exporter.remedies.alive import Alive
@@ -122,10 +124,26 @@ def check(
     return None
 
 
+def broken_again(report: Report, now: datetime) -> BrokenAgain | None:
+    """What its retries paused; what a person paused is no failure of a resume."""
+    view = report.view(Component.INVOCATIONS, InvocationsView, now)
+    if view is None:
+        return None
+    return BrokenAgain(
+        report.readings[Component.INVOCATIONS].started_at,
+        {
+            invocation_key(item.id, item.created_at): item.modified_at
+            for item in view.paused
+            if item.paused_by == "retries"
+        },
+    )
+
+
 RESUME_INVOCATIONS = Remedy(
     name=NAME,
     preflight=preflight,
     act=act,
     check=check,
     components=frozenset({Component.INVOCATIONS}),
+    broken_again=broken_again,
 )

@@ -18,6 +18,7 @@ from exporter.policy.words import did_you_mean
 from exporter.settings.schema import (
     ENV_PREFIX,
     LimitSettings,
+    NotifierSettings,
     ProtectSettings,
     Settings,
     StorageSettings,
@@ -35,6 +36,7 @@ _SECTIONS: Mapping[str, type[BaseModel]] = {
     "limits": LimitSettings,
     "ingress_token": SecretRef,
     "admin_token": SecretRef,
+    "webhook": SecretRef,
 }
 """What keys there are, by the key around them."""
 _MENDS: Mapping[str, str] = {
@@ -59,11 +61,17 @@ def line(file: Path, mark: Mark, message: str) -> str:
 
 
 def spell(
-    error: ErrorDetails, file: Path | None, document: Document, flags: Mapping[str, Any]
+    error: ErrorDetails,
+    file: Path | None,
+    document: Document,
+    flags: Mapping[str, Any],
+    *,
+    sections: Mapping[str, type[BaseModel]] = _SECTIONS,
 ) -> str:
     """Say one validation error, at the place of the value that counts: flag, variable or file."""
     path = tuple(error["loc"])
-    message = f"{where(path)}: {_message(error, path)}" if path else _message(error, path)
+    said = _message(error, path, sections)
+    message = f"{where(path)}: {said}" if path else said
     if path and path[0] in flags:
         return redact_text(f"command line: {message}")
     if variable := _variable(path):
@@ -81,7 +89,9 @@ def undecodable() -> list[str]:
     for name, field in Settings.model_fields.items():
         variable = f"{ENV_PREFIX}{name.upper()}"
         kind = field.annotation
-        mapping = isinstance(kind, type) and issubclass(kind, BaseModel)
+        mapping = get_origin(kind) is dict or (
+            isinstance(kind, type) and issubclass(kind, BaseModel)
+        )
         if variable in os.environ and (mapping or get_origin(kind) is tuple):
             try:
                 json.loads(os.environ[variable])
@@ -101,13 +111,13 @@ def _variable(path: _Path) -> str | None:
     return None
 
 
-def _message(error: ErrorDetails, path: _Path) -> str:
+def _message(error: ErrorDetails, path: _Path, sections: Mapping[str, type[BaseModel]]) -> str:
     context = error.get("ctx", {})
     match error["type"]:
         case "value_error":
             return str(context["error"])
         case "extra_forbidden":
-            mend = did_you_mean(str(path[-1]), _keys_around(path)) or "; remove it"
+            mend = did_you_mean(str(path[-1]), _keys_around(path, sections)) or "; remove it"
             return f"is not a key of the configuration{mend}"
         case "enum" | "literal_error":
             return f"{error['input']!r} is not possible; write {context['expected']}"
@@ -119,7 +129,8 @@ def _message(error: ErrorDetails, path: _Path) -> str:
             return f"{error['msg'][:1].lower()}{error['msg'][1:]}"
 
 
-def _keys_around(path: _Path) -> list[str]:
+def _keys_around(path: _Path, sections: Mapping[str, type[BaseModel]]) -> list[str]:
     around = next((part for part in reversed(path[:-1]) if isinstance(part, str)), "")
-    section = _SECTIONS.get(around)
+    named = path[:-2] == ("notifiers",)  # the key around is a notifier's name, whatever it is
+    section = NotifierSettings if named else sections.get(around)
     return sorted(section.model_fields) if section else []

@@ -10,6 +10,7 @@ import glob
 import hashlib
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -27,6 +28,7 @@ from exporter.policy.words import did_you_mean
 from exporter.settings.complaints import line, spell, undecodable
 from exporter.settings.schema import DEFAULT_POLICIES, ENV_PREFIX, Settings
 from exporter.settings.secrets import SecretRef
+from exporter.settings.web_config import WebConfig, load_web_config
 
 _LOCALHOST = {
     "name": "local",
@@ -53,6 +55,16 @@ class Configuration:
     def targets(self) -> tuple[Target, ...]:
         """The targets as rules see them, in file order."""
         return tuple(self.settings.target_of(t) for t in self.settings.targets)
+
+    @cached_property
+    def web(self) -> WebConfig:
+        """TLS and passwords of the HTTP server. ConfigurationError lists every problem."""
+        return load_web_config(self._web_config_file)
+
+    @property
+    def _web_config_file(self) -> Path | None:
+        file = self.settings.web_config_file
+        return None if file is None else self.base / file
 
     @property
     def storage_url(self) -> str:
@@ -117,10 +129,16 @@ class Configuration:
             named = glob.iglob(str(path), recursive=True)  # noqa: PTH207 - absolute patterns too
             inside = path.iterdir() if path.is_dir() else map(Path, named)
             files += sorted(inside)
+        if self._web_config_file is not None:
+            files.append(self._web_config_file)
+            with suppress(ConfigurationError):
+                files += self.web.files
         for target in self.settings.targets:
             for ref in (target.ingress_token, target.admin_token):
                 if ref is not None and ref.file is not None:
                     files.append(ref.file)
+        webhooks = (notifier.webhook.file for notifier in self.settings.notifiers.values())
+        files += [file for file in webhooks if file is not None]
         return [path for path in files if not path.is_dir()]
 
     def choose(self, name: str | None) -> str:
@@ -179,17 +197,20 @@ def load(file: Path | None, *, flags: Mapping[str, Any] | None = None) -> Config
 
 def _beside(base: Path, given: dict[str, Any]) -> dict[str, Any]:
     """The same, with secret files that are relative beside the configuration file."""
-    targets = given.get("targets")
-    if not isinstance(targets, list):
-        return dict(given)
-    return {**given, "targets": [_with_secrets(base, target) for target in targets]}
+    result = dict(given)
+    targets, notifiers = given.get("targets"), given.get("notifiers")
+    if isinstance(targets, list):
+        result["targets"] = [_with_secrets(base, target) for target in targets]
+    if isinstance(notifiers, dict):
+        result["notifiers"] = {n: _with_secrets(base, one) for n, one in notifiers.items()}
+    return result
 
 
-def _with_secrets(base: Path, target: object) -> object:
-    if not isinstance(target, dict):
-        return target
-    refs = {key: target.get(key) for key in ("ingress_token", "admin_token")}
-    return target | {
+def _with_secrets(base: Path, section: object) -> object:
+    if not isinstance(section, dict):
+        return section
+    refs = {key: section.get(key) for key in ("ingress_token", "admin_token", "webhook")}
+    return section | {
         key: {**ref, "file": str(base / ref["file"])}
         for key, ref in refs.items()
         if isinstance(ref, dict) and isinstance(ref.get("file"), str)

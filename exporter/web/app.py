@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from fastapi import FastAPI
 
 from exporter import __version__
 from exporter.metrics.exposition import Exposition
-from exporter.web.errors import handle_errors
+from exporter.web.desk import Desk
+from exporter.web.errors import MOST_BODY_BYTES, handle_errors
+from exporter.web.gate import Access, Gate
 from exporter.web.guard import Guard
+from exporter.web.operator import operator_routes
 from exporter.web.page import page_routes
 from exporter.web.routes import decision_routes, health_routes, metrics_routes, reload_routes
 from exporter.web.status import ReloadResult, WebStatus
@@ -20,26 +23,36 @@ def build_web(
     exposition: Exposition,
     status: Callable[[], WebStatus],
     reload: Callable[[], Awaitable[ReloadResult]],
+    desk: Desk,
+    access: Access,
+    headers: Callable[[], Mapping[str, str]] = dict,
     version: str = __version__,
     telemetry_path: str = "/metrics",
 ) -> FastAPI:
     """Build the application. ``status`` is called for each request that shows something.
+
+    ``access`` says who may come in; nothing is open that it does not open.
 
     There are no interactive API pages: theirs load scripts from elsewhere.
     """
     app = FastAPI(
         title="restate-medic",
         version=version,
-        openapi_url=None,
+        summary="Watches Restate, and repairs what a policy or a person asks for.",
+        openapi_url="/openapi.json",
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,
+        max_body_size=MOST_BODY_BYTES,
     )
     app.include_router(metrics_routes(exposition, telemetry_path))
     app.include_router(health_routes(status))
     app.include_router(reload_routes(reload))
     app.include_router(decision_routes(status))
+    app.include_router(operator_routes(desk))
     app.include_router(page_routes(status, version=version, telemetry_path=telemetry_path))
     handle_errors(app)
-    app.add_middleware(Guard)
+    app.add_middleware(Gate, access=access)
+    app.add_middleware(Guard, headers=headers)  # the outermost
     return app

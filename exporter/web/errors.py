@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import Any
@@ -12,13 +13,22 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-_CODES: Mapping[int, str] = MappingProxyType(
+from exporter.model.redact import redact_text
+from exporter.web.failures import Failure
+from exporter.wire.operator import STATUS, Code, ErrorBody
+
+MOST_BODY_BYTES = 65_536
+_CODES: Mapping[int, Code] = MappingProxyType(
     {
-        HTTPStatus.FORBIDDEN: "FORBIDDEN",
-        HTTPStatus.NOT_FOUND: "NOT_FOUND",
-        HTTPStatus.METHOD_NOT_ALLOWED: "METHOD_NOT_ALLOWED",
-        HTTPStatus.UNPROCESSABLE_ENTITY: "BAD_REQUEST",
-        HTTPStatus.INTERNAL_SERVER_ERROR: "INTERNAL",
+        STATUS[code]: code
+        for code in (
+            Code.FORBIDDEN,
+            Code.NOT_FOUND,
+            Code.METHOD_NOT_ALLOWED,
+            Code.PAYLOAD_TOO_LARGE,
+            Code.BAD_REQUEST,
+            Code.INTERNAL,
+        )
     }
 )
 
@@ -28,18 +38,48 @@ def error_response(
     message: str,
     *,
     request_id: str,
-    code: str | None = None,
+    code: Code | None = None,
     data: Mapping[str, Any] = MappingProxyType({}),
     headers: Mapping[str, str] | None = None,
 ) -> JSONResponse:
     """An error body. ``message`` is a sentence for people that says what to do."""
-    body = {
-        "code": code or _CODES.get(status, HTTPStatus(status).name),
-        "message": message,
-        "data": dict(data),
-        "requestId": request_id,
+    body = ErrorBody.model_construct(
+        code=code or _CODES.get(status, Code.INTERNAL),
+        message=message,
+        data=dict(data),
+        request_id=request_id,
+    )
+    return JSONResponse(body.model_dump(mode="json", by_alias=True), int(status), headers)
+
+
+def failure_response(failure: Failure, *, request_id: str) -> JSONResponse:
+    """The answer that a failure stands for."""
+    headers = {}
+    if failure.retry_after is not None:
+        headers["Retry-After"] = str(math.ceil(failure.retry_after.total_seconds()))
+    return error_response(
+        failure.http_status,
+        failure.message,
+        request_id=request_id,
+        code=failure.code,
+        data=failure.data,
+        headers=headers,
+    )
+
+
+def documented(
+    *codes: Code, also: Mapping[int, Iterable[Code]] | None = None
+) -> dict[int | str, Any]:
+    """The error answers of a route, for the OpenAPI document. ``also``: codes by other statuses."""
+    by_status: dict[int, list[Code]] = {}
+    for code in codes:
+        by_status.setdefault(STATUS[code].value, []).append(code)
+    for status, more in (also or {}).items():
+        by_status.setdefault(status, []).extend(more)
+    return {
+        status: {"model": ErrorBody, "description": ", ".join(f"`{code}`" for code in here)}
+        for status, here in sorted(by_status.items())
     }
-    return JSONResponse(body, status, headers)
 
 
 def handle_errors(app: FastAPI) -> None:
@@ -52,16 +92,36 @@ def handle_errors(app: FastAPI) -> None:
             status, headers, message = error.status_code, error.headers, str(error.detail)
         if status == HTTPStatus.NOT_FOUND:
             message = f"there is nothing at {request.url.path}; GET / lists what there is"
+        if status == HTTPStatus.BAD_REQUEST:  # a body that is no text, or nested without end
+            status, message = HTTPStatus.UNPROCESSABLE_ENTITY, "the body is no JSON"
+        if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+            message = f"the body is longer than {MOST_BODY_BYTES} bytes"
         return error_response(status, message, request_id=request.state.request_id, headers=headers)
 
     async def on_invalid(request: Request, error: Exception) -> JSONResponse:
-        problems = error.errors() if isinstance(error, RequestValidationError) else []
-        lines = [f"{'.'.join(map(str, p['loc']))}: {p['msg']}" for p in problems]
+        issues = issues_of(error) if isinstance(error, RequestValidationError) else []
         return error_response(
             HTTPStatus.UNPROCESSABLE_ENTITY,
-            "; ".join(lines),
+            "; ".join(f"{issue['path']}: {issue['message']}" for issue in issues),
             request_id=request.state.request_id,
+            data={"issues": issues},
         )
 
     app.add_exception_handler(HTTPException, on_http)
     app.add_exception_handler(RequestValidationError, on_invalid)
+
+
+def issues_of(error: RequestValidationError) -> list[dict[str, str]]:
+    """Each problem with its place (``body.serviceUrl``), without the value that was sent."""
+    return [
+        {
+            "path": _harmless(".".join(map(str, problem["loc"]))),
+            "message": _harmless(str(problem["msg"]).removeprefix("Value error, ")),
+        }
+        for problem in error.errors()
+    ]
+
+
+def _harmless(text: str) -> str:
+    """A sender's own words, fit for an answer: no secrets, and nothing that is no text."""
+    return redact_text(text.encode("utf-8", "replace").decode())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from types import MappingProxyType
 
@@ -31,10 +31,11 @@ _HEADERS: Mapping[str, str] = MappingProxyType(
 
 
 class Guard:
-    """The outermost ASGI middleware."""
+    """The outermost ASGI middleware. ``headers`` are set on every answer, whatever it says."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, headers: Callable[[], Mapping[str, str]] = dict) -> None:
         self._app = app
+        self._more = headers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; anything but HTTP is passed on untouched."""
@@ -53,6 +54,8 @@ class Guard:
                 headers = MutableHeaders(scope=message)
                 for name, value in _HEADERS.items():
                     headers.setdefault(name, value)
+                for name, value in self._more().items():
+                    headers[name] = value
                 headers["X-Request-Id"] = request_id
             await send(message)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -46,19 +47,27 @@ def listen(address: str) -> socket.socket:
         raise ListenError(f"cannot listen on {address}: {_mend(error, port)}") from error
 
 
-def url_of(sock: socket.socket) -> str:
+def url_of(sock: socket.socket, *, tls: bool = False) -> str:
     """The URL under which a listening socket can be reached from this machine."""
     host, port = sock.getsockname()[:2]
     if host in {"0.0.0.0", "::"}:  # noqa: S104 - a comparison
         host = "localhost"
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    scheme = "https" if tls else "http"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 class WebServer:
     """Serves an application on a listening socket from ``start`` to ``stop``."""
 
-    def __init__(self, app: ASGIApp, sock: socket.socket, *, stop_within_seconds: int = 5) -> None:
-        self.url = url_of(sock)
+    def __init__(
+        self,
+        app: ASGIApp,
+        sock: socket.socket,
+        *,
+        tls: ssl.SSLContext | None = None,
+        stop_within_seconds: int = 5,
+    ) -> None:
+        self.url = url_of(sock, tls=tls is not None)
         self._sock = sock
         self._server = _Server(
             uvicorn.Config(
@@ -73,7 +82,8 @@ class WebServer:
                 timeout_graceful_shutdown=stop_within_seconds,
                 timeout_keep_alive=_KEEP_ALIVE_SECONDS,
                 ws="none",
-            )
+            ),
+            tls,
         )
         self._task: asyncio.Task[None] | None = None
 
@@ -105,8 +115,9 @@ class WebServer:
 class _Server(uvicorn.Server):
     """uvicorn without its signal handlers, telling when it answers."""
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: uvicorn.Config, tls: ssl.SSLContext | None) -> None:
         super().__init__(config)
+        self._tls = tls
         self.answering = asyncio.Event()
 
     @contextmanager
@@ -114,6 +125,7 @@ class _Server(uvicorn.Server):
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self.config.ssl = self._tls  # it is loaded by now, and knows of files only
         await super().startup(sockets)
         self.answering.set()
 

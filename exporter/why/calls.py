@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from exporter.model.component import Component
-from exporter.model.items import blocks_key
+from exporter.model.items import exclusive
 from exporter.model.redact import redact_text
 from exporter.model.views import cause_of
 from exporter.model.work import Call
@@ -36,7 +36,7 @@ def work_links(facts: Facts) -> Iterator[Link]:
 
 def _of_key(facts: Facts) -> Iterator[Link]:
     calls = _calls(facts)
-    holding = [c for c in calls if blocks_key(c.item, facts.findings.services)]
+    holding = [c for c in calls if exclusive(c.item, facts.findings.services)]
     others = [c for c in calls if c not in holding]
     head = next((c for c in holding if c.active and c.status not in _QUEUED), None)
     queue = sorted((c for c in holding if c.status == "inboxed"), key=lambda c: c.item.created_at)
@@ -195,7 +195,7 @@ def _completed(facts: Facts, call: Call, others: Iterable[Call]) -> Link:
     ended = "failed" if cause == "error" else f"was {cause}"
     says = f"{named} {ended} {facts.ago(item.modified_at)}"
     says += f": {_short(call.failure)}" if cause == "error" else ""
-    if item.service_type == "workflow" and blocks_key(item, facts.findings.services):
+    if item.service_type == "workflow" and exclusive(item, facts.findings.services):
         return _failed_run(facts, call, says, others)
     if cause != "error":
         return Link(_INVOCATION, LinkState.OK, says)

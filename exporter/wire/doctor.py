@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
 
 from exporter.model.component import Component, Status
 from exporter.model.redact import redact_text
@@ -25,16 +26,26 @@ WireStatus = Literal["ok", "degraded", "unreachable"]
 RECENT_FAILURES = 20
 
 
+def _absent(value: object) -> bool:
+    return value is None
+
+
 class _Body(BaseModel):
-    model_config = ConfigDict(frozen=True, populate_by_name=True)
+    model_config = ConfigDict(
+        frozen=True,
+        alias_generator=to_camel,
+        populate_by_name=True,
+        # A field that is always answered is no optional one to who reads the OpenAPI document.
+        json_schema_serialization_defaults_required=True,
+    )
 
 
 class IngressAnswer(_Body):
     """How the ingress answered."""
 
     status: WireStatus
-    latency_ms: float | None = Field(serialization_alias="latencyMs")
-    error: str | None = None
+    latency_ms: float | None
+    error: str | None = Field(default=None, exclude_if=_absent)
 
 
 class AdminAnswer(IngressAnswer):
@@ -47,25 +58,25 @@ class DeploymentRow(_Body):
     """One registered deployment. ``serviceUrl`` is as the server stores it, user info redacted."""
 
     id: str
-    service_url: str = Field(serialization_alias="serviceUrl")
-    created_at: str = Field(serialization_alias="createdAt")
+    service_url: str
+    created_at: str
 
 
 class ServiceRow(_Body):
     """One registered service."""
 
     name: str
-    revision: int | None = None
+    revision: int | None = Field(default=None, exclude_if=_absent)
 
 
 class FailureRow(_Body):
     """One recent failure. ``serviceKey`` is null for a plain service."""
 
     id: str
-    service_name: str = Field(serialization_alias="serviceName")
-    service_key: str | None = Field(serialization_alias="serviceKey")
-    failed_at: str = Field(serialization_alias="failedAt")
-    error_message: str = Field(serialization_alias="errorMessage")
+    service_name: str
+    service_key: str | None
+    failed_at: str
+    error_message: str
 
 
 class DeploymentsAnswer(_Body):
@@ -88,8 +99,8 @@ class InvocationsAnswer(_Body):
     """Non-completed work by status, and the newest failures first."""
 
     status: WireStatus
-    by_status: dict[str, int] = Field(default={}, serialization_alias="byStatus")
-    recent_failures: list[FailureRow] = Field(default=[], serialization_alias="recentFailures")
+    by_status: dict[str, int] = {}
+    recent_failures: list[FailureRow] = Field(default=[], max_length=RECENT_FAILURES)
     error: str | None = None
 
 
@@ -104,14 +115,7 @@ class DoctorAnswer(_Body):
 
     def as_json(self) -> dict[str, Any]:
         """The documented JSON: camel case, ``error`` left out of a healthy ingress and admin."""
-        body = self.model_dump(by_alias=True)
-        for name in ("ingress", "admin"):
-            if body[name]["error"] is None:
-                del body[name]["error"]
-        for row in body["services"]["items"]:
-            if row["revision"] is None:
-                del row["revision"]
-        return body
+        return self.model_dump(by_alias=True)
 
 
 def doctor_answer(report: Report, *, now: datetime) -> DoctorAnswer:

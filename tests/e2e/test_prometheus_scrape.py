@@ -27,6 +27,7 @@ from exporter.model.hold import HoldReason
 from exporter.model.views import InvocationGroup, InvocationsView
 from exporter.web import ReloadResult, WebServer, WebStatus, build_web, listen
 from tests.benchmarks import synthetic
+from tests.doors import open_doors
 from tests.support import ToolFinder
 
 HOSTILE = 'quo"te \\ back\nnew 🦀 \0 \ud800 # HELP x'
@@ -173,7 +174,10 @@ async def test_prometheus_scrapes_both_formats(
         return ReloadResult()
 
     app = build_web(
-        exposition=page, status=lambda: WebStatus(datetime.now(UTC), ready=True), reload=reload
+        exposition=page,
+        status=lambda: WebStatus(datetime.now(UTC), ready=True),
+        reload=reload,
+        **open_doors(),
     )
     metrics, text = Watched(app), Watched(app, TEXT_ONLY)
     binary = tool("prometheus")

@@ -27,6 +27,7 @@ from exporter.round import Rounds, Watched
 from exporter.surroundings import Surroundings
 from exporter.verification import Verifier
 from exporter.web import ReloadResult, TargetStatus, WebStatus, build_web, follow
+from tests.doors import open_doors
 from tests.unit.fakes import Clock, FakeRemedy, FakeTarget
 from tests.unit.policy_scenes import ONE, views
 
@@ -192,7 +193,11 @@ class Shift:
             return ReloadResult()
 
         app = build_web(
-            exposition=self.exposition, status=lambda: status, reload=reload, version="1"
+            exposition=self.exposition,
+            status=lambda: status,
+            reload=reload,
+            version="1",
+            **open_doors(),
         )
         transport = httpx.ASGITransport(app, client=("127.0.0.1", 1))
         async with httpx.AsyncClient(transport=transport, base_url="http://medic") as client:

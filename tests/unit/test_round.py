@@ -36,6 +36,7 @@ from exporter.policy.policy import Policy
 from exporter.round import Rounds, Watched
 from exporter.surroundings import Surroundings
 from exporter.web import ReloadResult, StandingDecision, TargetStatus, WebStatus, build_web, follow
+from tests.doors import open_doors
 from tests.unit.fakes import (
     PATIENCE_SECONDS,
     FakeTarget,
@@ -161,7 +162,9 @@ class Daemon:
         async def reload() -> ReloadResult:
             return ReloadResult()
 
-        app = build_web(exposition=self.exposition, status=lambda: status, reload=reload)
+        app = build_web(
+            exposition=self.exposition, status=lambda: status, reload=reload, **open_doors()
+        )
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://medic") as client:
             answer = await client.get("/api/v1/decisions")

@@ -94,11 +94,14 @@ def test_an_operation_is_the_whole_row() -> None:
         "remedy": "force-redeploy",
         "source": "policy",
         "actor": "policy:heal",
+        "role": None,
+        "route": None,
         "policy": "heal",
         "policyRevision": "abc123",
         "mode": "enforce",
         "phase": "closed",
         "outcome": "verified",
+        "askedAt": None,
         "createdAt": SHOWN,
         "actedAt": SHOWN,
         "finishedAt": SHOWN,
@@ -115,10 +118,13 @@ def test_an_operation_is_the_whole_row() -> None:
         "approvedBy": None,
         "approvedAt": None,
         "expiresAt": None,
+        "relapsedAt": None,
     }
 
 
-@pytest.mark.parametrize("name", ["policy", "policyRevision", "outcome", "actedAt", "finishedAt"])
+@pytest.mark.parametrize(
+    "name", ["policy", "policyRevision", "outcome", "askedAt", "actedAt", "finishedAt"]
+)
 def test_an_open_operation_of_a_person_has_nulls(name: str) -> None:
     """What is not known yet, or does not apply."""
     body = operation_json(

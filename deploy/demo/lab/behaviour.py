@@ -4,6 +4,8 @@
 |---|---|
 | `"fail"` | fails for good (`TerminalError`): a workflow key is then terminally failed |
 | `"crash"` | raises: the invocation is retried (`backing-off`), and paused if the spec says so |
+| `"stumble"` | raises at its first two attempts in this process, then returns |
+| `"hold FOLDER"` | its nth attempt makes a file `began-n` there, and raises at `crash-n` |
 | `"sleep"` | sleeps for a day: `suspended`, with an unfired sleep in its journal |
 | `"wait"` | workflows: waits for the promise `x` of its key, `suspended`; never returns elsewhere |
 | `"resolve"` | a workflow's shared handlers: resolves that promise |
@@ -15,8 +17,11 @@ a purge has to clear. Serving is left to `lab.endpoint`.
 
 from __future__ import annotations
 
+import asyncio
+from collections import Counter
 from collections.abc import Iterable
 from datetime import timedelta
+from pathlib import Path
 
 import restate
 from restate import (
@@ -32,9 +37,13 @@ from restate.server_types import RestateAppT
 from lab.spec import ServiceSpec
 
 _PROMISE = "x"
+_HOLD = "hold "
 _LONG = timedelta(days=1)
 # Until then a waiting invocation counts as running; the server's default is a minute.
 _SOON = timedelta(milliseconds=50)
+_STUMBLES = 2
+_attempts: Counter[str] = Counter()
+"""By invocation, of those that stumble."""
 
 
 class CrashError(Exception):
@@ -121,8 +130,29 @@ async def _misbehave(ctx: Context | WorkflowSharedContext, body: str | None) -> 
         case "crash":
             message = "told to crash"
             raise CrashError(message)
+        case "stumble":
+            _attempts[ctx.request().id] += 1
+            if _attempts[ctx.request().id] <= _STUMBLES:
+                message = "told to stumble"
+                raise CrashError(message)
         case "sleep":
             await ctx.sleep(_LONG)
+        case str() if body.startswith(_HOLD):
+            await _hold(Path(body.removeprefix(_HOLD)))
+
+
+async def _hold(folder: Path) -> None:
+    number = _begin(folder)
+    while not (folder / f"crash-{number}").exists():  # noqa: ASYNC110 - another process makes it
+        await asyncio.sleep(0.05)
+    message = f"told to crash in attempt {number}"
+    raise CrashError(message)
+
+
+def _begin(folder: Path) -> int:
+    number = len(list(folder.glob("began-*"))) + 1
+    (folder / f"began-{number}").touch()
+    return number
 
 
 async def _count_call(ctx: ObjectContext | WorkflowContext) -> None:

@@ -1,0 +1,57 @@
+"""Doors for an application under test: open to everybody, or to the keys that a test names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from exporter.ledger.keys import digest_of
+from exporter.model.keys import ApiKey, Role
+from exporter.people import People
+from exporter.web.desk import Desk
+from exporter.web.gate import Access
+from exporter.web.keyring import Keyring
+from exporter.web.passwords import Passwords
+from tests.benchmarks.synthetic import START
+
+OPERATOR = "rm_operator-operator-operator-operator-opera"
+VIEWER = "rm_viewer-viewer-viewer-viewer-viewer-viewer"
+
+
+def key_of(secret: str, name: str, role: Role) -> ApiKey:
+    """A key that the ledger might know."""
+    return ApiKey(1, name, role, digest_of(secret), START, "mira")
+
+
+KEYS = (key_of(OPERATOR, "ops", Role.OPERATOR), key_of(VIEWER, "wall", Role.VIEWER))
+
+
+def access(
+    *keys: ApiKey,
+    reading_needs_key: bool = False,
+    users: Mapping[str, str] | None = None,
+    on_failure: Callable[[], None] = lambda: None,
+) -> Access:
+    """Who may come in."""
+
+    async def read() -> tuple[ApiKey, ...]:
+        return keys
+
+    passwords = Passwords()
+    passwords.use(users or {})
+    return Access(
+        keyring=Keyring(read),
+        reading_needs_key=lambda: reading_needs_key,
+        passwords=passwords,
+        on_failure=on_failure,
+    )
+
+
+def no_people() -> People:
+    raise AssertionError("nobody was to act here")
+
+
+def open_doors() -> dict[str, Any]:
+    """What ``build_web`` needs where nobody acts and everybody may read."""
+    desk = Desk(people=no_people, targets=lambda: ("local",), now=lambda: START)
+    return {"desk": desk, "access": access(*KEYS)}
