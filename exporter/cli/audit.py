@@ -82,7 +82,9 @@ def list_(
 @app.command("show")
 @friendly
 def show(
-    operation: Annotated[str, typer.Argument(help="The operation's id, or how it begins.")],
+    operation: Annotated[
+        str, typer.Argument(help="The operation's id, or how it begins.", metavar="ID")
+    ],
     *,
     config_file: ConfigFile = None,
     as_json: AsJson = False,

@@ -41,13 +41,23 @@ def list_(*, config_file: ConfigFile = None, as_json: AsJson = False) -> None:
 @app.command("reset")
 @friendly
 def reset(
-    target: Annotated[str | None, typer.Argument(show_default=False)] = None,
-    remedy: Annotated[str | None, typer.Argument(show_default=False)] = None,
+    target: Annotated[
+        str | None, typer.Argument(help="The target.", metavar="TARGET", show_default=False)
+    ] = None,
+    remedy: Annotated[
+        str | None,
+        typer.Argument(
+            help="The remedy, such as force-redeploy.", metavar="REMEDY", show_default=False
+        ),
+    ] = None,
     *,
     policy: Annotated[
         str | None,
         typer.Option(
-            "--policy", help="A policy that is stopped on every target.", show_default=False
+            "--policy",
+            help="A policy that is stopped on every target.",
+            metavar="NAME",
+            show_default=False,
         ),
     ] = None,
     reason: Reason = "",

@@ -25,7 +25,10 @@ from exporter.wire.doctor import doctor_answer
 @friendly
 def doctor(
     target: Annotated[
-        str | None, typer.Argument(help="Which target; all of them by default.", show_default=False)
+        str | None,
+        typer.Argument(
+            help="Which target; all of them by default.", metavar="TARGET", show_default=False
+        ),
     ] = None,
     *,
     config_file: ConfigFile = None,

@@ -26,7 +26,9 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,62}")
 @app.command("new")
 @friendly
 def new(
-    name: Annotated[str, typer.Argument(help="Whose it is; the ledger shows this name.")],
+    name: Annotated[
+        str, typer.Argument(help="Whose it is; the ledger shows this name.", metavar="NAME")
+    ],
     *,
     role: Annotated[
         Role, typer.Option(help="viewer: read; operator: also act.", show_default=False)
@@ -48,7 +50,7 @@ def new(
 @app.command("revoke")
 @friendly
 def revoke(
-    name: Annotated[str, typer.Argument(help="The key's name, as listed.")],
+    name: Annotated[str, typer.Argument(help="The key's name, as listed.", metavar="NAME")],
     *,
     config_file: ConfigFile = None,
 ) -> None:

@@ -18,10 +18,11 @@ from exporter.model.orders import Pause, PauseScope
 from exporter.settings.load import Configuration, load
 
 OnTarget = Annotated[
-    str | None, typer.Option("--target", help="On this target.", show_default=False)
+    str | None, typer.Option("--target", help="On this target.", metavar="NAME", show_default=False)
 ]
 AsPolicy = Annotated[
-    str | None, typer.Option("--policy", help="This policy, everywhere.", show_default=False)
+    str | None,
+    typer.Option("--policy", help="This policy, everywhere.", metavar="NAME", show_default=False),
 ]
 Everything = Annotated[bool, typer.Option("--all", help="Every policy on every target.")]
 
@@ -32,10 +33,17 @@ def pause(
     target: OnTarget = None,
     policy: AsPolicy = None,
     everything: Everything = False,
-    reason: Annotated[str, typer.Option("--reason", help="Why, for whoever wonders later.")],
+    reason: Annotated[
+        str, typer.Option("--reason", help="Why, for whoever wonders later.", metavar="TEXT")
+    ],
     for_: Annotated[
         str | None,
-        typer.Option("--for", help="How long, such as 2h; until unpaused by default."),
+        typer.Option(
+            "--for",
+            help="How long, such as 2h; until unpaused by default.",
+            metavar="DURATION",
+            show_default=False,
+        ),
     ] = None,
     config_file: ConfigFile = None,
     as_json: AsJson = False,
@@ -64,7 +72,7 @@ def pause(
 @friendly
 def unpause(
     pause_id: Annotated[
-        int | None, typer.Argument(metavar="[ID]", help="One pause, as listed.", show_default=False)
+        int | None, typer.Argument(metavar="ID", help="One pause, as listed.", show_default=False)
     ] = None,
     *,
     target: OnTarget = None,

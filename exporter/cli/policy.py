@@ -23,6 +23,7 @@ def check_(
     files: Annotated[
         list[str] | None,
         typer.Argument(
+            metavar="FILE",
             help="Files, folders or patterns; those of the configuration by default.",
             show_default=False,
         ),

@@ -23,7 +23,7 @@ def redeploy(
     worker: Annotated[
         str | None,
         typer.Argument(
-            metavar="[URL]",
+            metavar="URL",
             help="The worker's URL. Without one it is RESTATE_MEDIC_SERVICE_URL, else the target's"
             " only worker.",
             show_default=False,

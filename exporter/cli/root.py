@@ -30,6 +30,7 @@ app = typer.Typer(
     help="Watches Restate, and repairs what a policy allows it to repair.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",  # whose paragraphs are filled
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 

@@ -43,7 +43,7 @@ def why(
         str | None,
         typer.Argument(
             help="The key of an object or workflow. Without one: what is stuck, and the newest.",
-            metavar="[KEY]",
+            metavar="KEY",
             show_default=False,
         ),
     ] = None,

@@ -180,8 +180,8 @@ def _failing(facts: Facts, call: Call) -> Link:
     if call.next_retry_at is not None and not call.in_flight:
         says += f"; next attempt {facts.ahead(call.next_retry_at)}"
     advice = (
-        "Mend what the error says; it is tried again by itself. To give it up instead:"
-        f" restate-medic invocations cancel {item.id}. Look again:"
+        "Mend what the error says; it is tried again by itself, or given up with"
+        f" invocations cancel {item.id}. To look again:"
     )
     return _broken(says, advice, facts.again)
 

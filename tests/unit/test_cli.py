@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import logging
 import os
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -174,6 +176,20 @@ def test_help_fits_into_eighty_columns(command: tuple[str, ...]) -> None:
     words = [word for line in lines for word in line.split() if word.startswith("--")]
     assert all(not word.endswith(("-", ".", ",")) for word in words)
     assert "RESTATE_MEDIC_CONFIG_FILE" in result.stdout or "--config.file" not in result.stdout
+
+
+@pytest.mark.parametrize("command", every_command(), ids=" ".join)
+def test_help_reads_as_text(command: tuple[str, ...]) -> None:
+    """Paragraphs are filled, names stand in capitals, and so do values."""
+    text = invoke(*command, "--help").stdout
+    described = text.partition("╭")[0].strip().split("\n")
+    usage, *lines = [line.strip() for line in described]
+    assert "[[" not in usage
+    assert not [word for word in re.findall(r"[\[{]([^\]}]+)[\]}]", usage) if not word.isupper()]
+    for line, following in itertools.pairwise(lines):
+        filled = not line or not following
+        assert filled or len(line) + len(following.split()[0]) >= 75, (line, following)
+    assert not [line for line in text.splitlines() if "--" in line and "<str>" in line]
 
 
 def test_every_command_says_what_it_does() -> None:

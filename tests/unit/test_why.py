@@ -344,7 +344,7 @@ def test_what_fails_says_why_and_when_it_is_tried_again() -> None:
     assert "failed 3 times and is backing off: RT0007 xxx" in says
     assert says.endswith("(in 7s)")
     assert len(says) < 400
-    assert "restate-medic invocations cancel inv_1" in verdict.ending.advice
+    assert "invocations cancel inv_1" in verdict.ending.advice
     trying = ask("Plain", None, replace(failing, in_flight=True))
     assert "is trying again" in trying.ending.says
 
