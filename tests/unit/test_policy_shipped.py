@@ -157,6 +157,22 @@ def test_paused_invocations_are_resumed_unless_code_or_a_person_paused_them() ->
         assert found(left_alone) == [Result.CLEAR]
 
 
+def test_zombies_and_journal_mismatches_are_told_and_left_alone() -> None:
+    """Whatever a code or a person must mend: no action of these policies writes."""
+    then = NOW - timedelta(minutes=6)
+    one = InvocationItem("inv_1", "Plain", "service", None, "run", "dp_9", then, then)
+    seen = views()
+    seen[Component.INVOCATIONS] = InvocationsView(
+        (), (), frozenset(), 0.1, zombies=(one,), journal_mismatch_count=3
+    )
+    for name in ("tell-of-zombies", "tell-of-journal-mismatches"):
+        rule = at_once(name)
+        assert not rule.mends
+        assert rule.mode_under(Mode.APPROVE) is Mode.ENFORCE
+        (found,) = decisions(rule, report(seen))
+        assert found.result is Result.ACT
+
+
 def test_the_schema_file_is_current() -> None:
     """Editors see what this version takes. ``restate-medic policy schema`` writes it."""
     assert (FOLDER / "policy.schema.json").read_text() == schema_text()
