@@ -29,6 +29,7 @@ from exporter.ownership import Ownership
 from exporter.people import People
 from exporter.policy.load import check_against, load_policies
 from exporter.policy.policy import Policy
+from exporter.policy.wanted import wanted_by
 from exporter.remediate import OnClosed, Remediator
 from exporter.settings.load import Configuration
 from exporter.settings.schema import Settings, TargetSettings
@@ -124,6 +125,7 @@ class Engine:
                 wake=wake,
                 now=now,
             )
+        self._tell_what_is_wanted()
 
     @property
     def configuration(self) -> Configuration:
@@ -188,6 +190,12 @@ class Engine:
                 self.fleet.forget(name)
         self.notifier.configure(built.destinations)
         self._built = built
+        self._tell_what_is_wanted()
+
+    def _tell_what_is_wanted(self) -> None:
+        most = self.configuration.settings.max_mode
+        for backend in self.backends.values():
+            backend.want(wanted_by(self.policies, backend.target, most))
 
 
 def build(

@@ -21,6 +21,7 @@ from exporter.model.errors import LedgerUnavailableError, StoppedError
 from exporter.model.findings import Findings
 from exporter.model.hold import HoldReason
 from exporter.model.target import Target
+from exporter.policy.actions import ACTIONS
 from exporter.policy.approval import Ruling, rulings
 from exporter.policy.circumstances import breaker_is_open, forbidden
 from exporter.policy.decide import decide, first_acts, still_wrong, to_request, together
@@ -288,9 +289,14 @@ class Rounds:
 
 
 def verification_of(policy: Policy, item: str | None) -> Verification:
-    """What must be seen before an operation of a policy counts as verified."""
+    """What must be seen before an operation of a policy counts as verified.
+
+    Of what stays as it was, only the remedy's own check can tell.
+    """
     if not policy.mends:
         return Verification()  # what it is about is as wrong as before
+    if ACTIONS[policy.action].item_stays:
+        return Verification(policy.verify.within, policy.verify.healthy_for)
     return Verification(
         within=policy.verify.within,
         healthy_for=policy.verify.healthy_for,

@@ -98,11 +98,12 @@ class Surroundings:
         )
 
     def tally(self, target: str) -> Tally:
-        """How often each key was recovered and each invocation resumed."""
+        """How often each key was recovered and each invocation resumed or restarted."""
         counts = self._ledger.standing.item_counts
         return Tally(
             recoveries=counts(target, "recover-stuck-workflow"),
             resumes=counts(target, "resume-invocations"),
+            restarts=counts(target, "restart-invocations"),
         )
 
     def decided(self, target: Target, decisions: tuple[Decision, ...], *, now: datetime) -> None:

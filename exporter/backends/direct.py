@@ -14,6 +14,7 @@ from exporter.model.findings import Findings
 from exporter.model.message import Tell
 from exporter.model.report import Reading
 from exporter.model.target import Target, normalise_url
+from exporter.model.wanted import Wanted
 from exporter.remedies.catalogue import REMEDIES
 from exporter.remedies.remedy import RemedyContext, tells_nobody
 from exporter.restate_api import connect
@@ -59,7 +60,8 @@ def build_direct(
         admin_token=connection.admin_token,
         timeout=connection.timeout,
     )
-    probing = ProbeContext(api=api, target=target)
+    wanted = Wanted()
+    probing = ProbeContext(api=api, target=target, wanted=lambda: wanted)
     allowed = frozenset(normalise_url(url) for url in connection.allowed_service_urls)
 
     async def probe(due: Iterable[Component]) -> tuple[Reading, ...]:
@@ -67,6 +69,10 @@ def build_direct(
 
     def due_now(components: frozenset[Component]) -> frozenset[Component]:
         return components if probing.scans.due() else components - {Component.INVOCATIONS}
+
+    def want(more: Wanted) -> None:
+        nonlocal wanted
+        wanted = more
 
     def context(findings: Findings, now: Callable[[], datetime]) -> RemedyContext:
         return RemedyContext(
@@ -88,5 +94,6 @@ def build_direct(
         due_now=due_now,
         remedies=REMEDIES,
         context=context,
+        want=want,
         refresh_secrets=refresh_secrets,
     )

@@ -154,15 +154,16 @@ class Action:
     """One remedy as policies see it."""
 
     arguments: type[Strict]
-    built: bool
     for_each: frozenset[str | None]
     """The ``for_each`` kinds it can work with; None when it may go without."""
-    unbuilt_arguments: frozenset[str] = frozenset()
-    """Arguments of the design that are refused until they are built."""
     several: bool = False
     """Whether one operation may hold several items of ``for_each``, up to ``max_items``."""
     mends: bool = True
     """Whether it writes to Restate. What does not locks no target and spends no limit."""
+
+    item_stays: bool = False
+    """Whether what it acted on stays as it was: no later reading tells that it is done. Then the
+    condition is not asked again, and only a limit keeps it from being done twice."""
 
     @property
     def waives(self) -> frozenset[HoldReason]:
@@ -197,45 +198,36 @@ _COMPLETED = frozenset({"invocations.completed"})
 
 ACTIONS: Mapping[str, Action] = MappingProxyType(
     {
-        "force-redeploy": Action(ForceRedeploy, built=True, for_each=_WORKER),
+        "force-redeploy": Action(ForceRedeploy, for_each=_WORKER),
         "cleanup-stale-deployments": Action(
             CleanupStaleDeployments,
-            built=True,
             for_each=_WORKER,
         ),
         "recover-stuck-workflow": Action(
             RecoverStuckWorkflow,
-            built=True,
             for_each=frozenset({"workflows.failed"}),
             several=True,
         ),
         "resume-invocations": Action(
             ResumeInvocations,
-            built=True,
             for_each=frozenset({"invocations.paused"}),
             several=True,
         ),
-        "cancel-invocations": Action(CancelInvocations, built=True, for_each=_ACTIVE, several=True),
-        "kill-invocations": Action(KillInvocations, built=True, for_each=_ACTIVE, several=True),
-        # People may; policies need invocations.completed, which no probe lists yet.
-        "purge-invocations": Action(
-            PurgeInvocations, built=False, for_each=_COMPLETED, several=True
-        ),
+        "cancel-invocations": Action(CancelInvocations, for_each=_ACTIVE, several=True),
+        "kill-invocations": Action(KillInvocations, for_each=_ACTIVE, several=True),
+        "purge-invocations": Action(PurgeInvocations, for_each=_COMPLETED, several=True),
         "restart-invocations": Action(
-            RestartInvocations, built=False, for_each=_COMPLETED, several=True
+            RestartInvocations, for_each=_COMPLETED, several=True, item_stays=True
         ),
         "notify": Action(
             Notify,
-            built=True,
-            for_each=frozenset({None, *ITEM_KINDS}) - _COMPLETED,  # which no probe lists yet
+            for_each=frozenset({None, *ITEM_KINDS}),
             several=True,
             mends=False,
         ),
     }
 )
 """By the name that stands under ``action``."""
-
-BUILT_ACTIONS = tuple(name for name, action in ACTIONS.items() if action.built)
 
 
 def highest_mode(name: str, arguments: Mapping[str, Any]) -> tuple[Mode, str]:

@@ -23,9 +23,7 @@ from exporter.model.redact import redact_text
 from exporter.model.variables import ITEM_KINDS
 from exporter.policy.actions import (
     ACTIONS,
-    BUILT_ACTIONS,
     NEEDS_MENDING,
-    NOT_BUILT,
     highest_mode,
 )
 from exporter.policy.breaker import Breaker
@@ -33,7 +31,7 @@ from exporter.policy.cel import Condition, compile_condition
 from exporter.policy.cel_errors import ConditionError
 from exporter.policy.complaints import spell, where
 from exporter.policy.document import Document, Mark, Path, Problem
-from exporter.policy.fields import MIDNIGHT
+from exporter.policy.fields import FOREVER, MIDNIGHT
 from exporter.policy.policy import Policy, Selector, Verify
 from exporter.policy.schema import (
     EXAMPLES,
@@ -47,6 +45,7 @@ from exporter.policy.storm import Storm
 from exporter.policy.windows import DAYS, DayWindow
 from exporter.policy.words import did_you_mean, listing
 
+_ONCE = "{scope: item, max: 1, per: forever}"
 MAX_PROBLEMS = 100
 """In one file; what lies beyond is counted."""
 
@@ -146,11 +145,8 @@ class _Parser:
         inner = (*path, "action", name)
         action = ACTIONS.get(name)
         if action is None:
-            hint = did_you_mean(name, ACTIONS) or f"; write {listing(BUILT_ACTIONS)}"
+            hint = did_you_mean(name, ACTIONS) or f"; write {listing(ACTIONS)}"
             self._add_key(inner, f"{name!r} is not an action{hint}")
-            return None
-        if not action.built:
-            self._add_key(inner, f"{name!r} {NOT_BUILT}; write {listing(BUILT_ACTIONS)}")
             return None
         self._check_for_each(row, path, name)
         if not action.mends:
@@ -172,7 +168,7 @@ class _Parser:
     ) -> None:
         most, mend = highest_mode(name, arguments)
         mode = row.get("mode")
-        if mode in set(Mode) and Mode(str(mode)).rank > most.rank:
+        if isinstance(mode, str) and mode in set(Mode) and Mode(mode).rank > most.rank:
             inner = (*path, "mode")
             message = f"{mode} is more than {name} may have like this, which is {most} at most"
             mend = f"; {mend}, or write {most}" if mend else f"; write {most}"
@@ -222,6 +218,12 @@ class _Parser:
                 inner = (*path, "limits", index, "scope")
                 message = "'item' needs for_each; write target or policy, or add for_each"
                 self._add(self._document.mark(inner), inner, message)
+        written = row.get("action")
+        for name in written if isinstance(written, dict) and isinstance(limits, list) else ():
+            stays = name in ACTIONS and ACTIONS[name].item_stays
+            if stays and not any(_once_for_ever(limit) for limit in limits or ()):
+                message = f"{name} would do the same again and again; add {_ONCE}"
+                self._add(self._document.mark((*path, "limits")), (*path, "limits"), message)
 
     def _policy(
         self, model: PolicyModel, condition: Condition, arguments: dict[str, Any], path: Path
@@ -274,6 +276,13 @@ class _Parser:
 
     def _add_key(self, path: Path, message: str) -> None:
         self._add(self._document.key_mark(path), path, message)
+
+
+def _once_for_ever(limit: object) -> bool:
+    if not isinstance(limit, dict):
+        return False
+    wanted = {"scope": "item", "per": FOREVER}
+    return limit.items() >= wanted.items() and limit.get("max") in (0, 1)
 
 
 def _storm(model: StormModel) -> Storm:

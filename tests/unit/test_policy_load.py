@@ -160,7 +160,6 @@ CASES = {
     "each": ("name: good", "name: good\n    for_each: worker", "3:15", "did you mean 'workers'?"),
     "kind": ("name: good", "name: good\n    for_each: deployments", "3:15", "write workers"),
     "action": ("force-redeploy:", "force-redploy:", "4:14", "did you mean 'force-redeploy'?"),
-    "unbuilt": ("force-redeploy:", "purge-invocations:", "4:14", "not built yet"),
     "two": ("{force-redeploy: {}}", "{force-redeploy: {}, notify: {}}", "4:13", "more than one"),
     "none": ("{force-redeploy: {}}", "{}", "4:13", "action: is empty"),
     "plain": ("{force-redeploy: {}}", "force-redeploy", "4:13", "action: {force-redeploy: {}}"),

@@ -14,7 +14,7 @@ from exporter.model.hold import HoldReason
 from exporter.model.operation import Budget, Usage, Window
 from exporter.model.orders import Pause
 from exporter.model.target import Target
-from exporter.policy.actions import ACTIONS, BUILT_ACTIONS
+from exporter.policy.actions import ACTIONS
 from exporter.policy.breaker import Failure
 from exporter.policy.circumstances import breaker_is_open, forbidden
 from exporter.policy.clock import Suspicion
@@ -38,7 +38,7 @@ from tests.unit.policy_scenes import (
 
 BROKEN = views(missing=["Counter"])
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
-BUILT = {"prod": frozenset(BUILT_ACTIONS)}
+BUILT = {"prod": frozenset(ACTIONS)}
 TELLS = """\
 policies:
   - name: tell
@@ -97,6 +97,14 @@ def test_nobody_approves_a_message(tmp_path: Path) -> None:
         "p.yaml:3:11: policies[0].mode: notify changes nothing that a person could approve;"
         " write observe or enforce"
     ) in found
+
+
+def test_where_people_approve_everything_a_message_is_sent() -> None:
+    """`max_mode: approve` is about writes; `observe` is about everything."""
+    rule = tells()
+    assert rule.mode_under(Mode.APPROVE) is Mode.ENFORCE
+    assert rule.mode_under(Mode.OBSERVE) is Mode.OBSERVE
+    assert decision(rule, report(BROKEN), world(max_mode=Mode.APPROVE)).result is Result.ACT
 
 
 def test_every_other_action_still_needs_limits(tmp_path: Path) -> None:
