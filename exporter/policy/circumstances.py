@@ -101,6 +101,8 @@ def _owner(world: World) -> Verdict:
 
 
 def _paused(policy: Policy, target: str, world: World, now: datetime) -> Verdict:
+    if not world.pauses:
+        return PASSES[HoldReason.PAUSED]
     found = [
         pause
         for pause in world.pauses

@@ -8,23 +8,24 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
-from exporter.model.decision import Decision, Mode, Result, Subject, Waiting
+from exporter.model.component import Component
+from exporter.model.decision import Decision, Mode, Result, Subject, Verdict, Waiting
 from exporter.model.duration import format_duration
 from exporter.model.findings import Findings, Item
 from exporter.model.hold import HoldReason
 from exporter.model.operation import Request
 from exporter.model.report import Report
 from exporter.model.target import Target
-from exporter.policy.case import Case
+from exporter.policy.case import Case, Spending
 from exporter.policy.cel import Outcome, Unknown
 from exporter.policy.gates import gates_without, in_flight_behind
-from exporter.policy.limits import exhausted
 from exporter.policy.policy import Policy
 from exporter.policy.sight import Sight, holds
-from exporter.policy.waiting import stale_of, wait_on
+from exporter.policy.waiting import fresh_of, wait_on
 from exporter.policy.world import Proposal, World
 
 
@@ -36,15 +37,19 @@ def decide(
     world: World,
     *,
     now: datetime,
+    explain: bool = False,
 ) -> tuple[Decision, ...]:
     """Decide every policy that is about the target, in file order; per item with ``for_each``.
 
+    The gates are asked until one holds; to ``explain``, all of them are.
     A list of items that is unknown gives one decision without an item, and so does an empty one;
     items that the action does not name count as not there.
     Who was decided about before and is not any more (an item that is gone) is clear.
     """
-    round_ = _Round(target, report, findings, Sight(findings), world, now)
     mine = [policy for policy in policies if policy.matches(target)]
+    sight = Sight(findings, (policy.condition for policy in mine))
+    fresh = fresh_of(report, now)
+    round_ = _Round(target, report, fresh, findings, sight, world, now, explain)
     decisions = [decision for policy in mine for decision in _decide_policy(policy, round_)]
     return _one_at_a_time(decisions, {policy.name: policy for policy in mine})
 
@@ -155,14 +160,15 @@ def _values(decisions: Sequence[Decision]) -> dict[str, Any]:
 class _Round:
     target: Target
     report: Report
+    fresh: frozenset[Component]
     findings: Findings
     sight: Sight
     world: World
     now: datetime
+    explain: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Judged:
+class _Judged(NamedTuple):
     """What a condition says about the target or one item, and the values it saw."""
 
     item: Item | None
@@ -172,7 +178,8 @@ class _Judged:
 
 def _decide_policy(policy: Policy, round_: _Round) -> list[Decision]:
     if policy.for_each is None:
-        return _decide_all(policy, [None], round_)
+        judged = _judge(policy, None, round_)
+        return [_decided(policy, judged, 1, round_)]
     items = round_.findings.items.get(policy.for_each)
     if items is None:
         unknown = _Judged(None, Unknown((policy.for_each,)), {})
@@ -192,15 +199,16 @@ def _age(item: Item) -> timedelta:
     return age if isinstance(age, timedelta) else timedelta(0)
 
 
-def _decide_all(policy: Policy, items: Iterable[Item | None], round_: _Round) -> list[Decision]:
+def _decide_all(policy: Policy, items: Iterable[Item], round_: _Round) -> list[Decision]:
     judged = [_judge(policy, item, round_) for item in items]
     affected = sum(one.outcome is not False for one in judged)
-    return [
-        _clear(policy, one, round_)
-        if one.outcome is False
-        else _hold_or_act(policy, one, affected, round_)
-        for one in judged
-    ]
+    return [_decided(policy, one, affected, round_) for one in judged]
+
+
+def _decided(policy: Policy, judged: _Judged, affected: int, round_: _Round) -> Decision:
+    if judged.outcome is False:
+        return _clear(policy, judged, round_)
+    return _hold_or_act(policy, judged, affected, round_)
 
 
 def _judge(policy: Policy, item: Item | None, round_: _Round) -> _Judged:
@@ -225,8 +233,7 @@ def _clear(policy: Policy, judged: _Judged, round_: _Round) -> Decision:
 
 def _hold_or_act(policy: Policy, judged: _Judged, affected: int, round_: _Round) -> Decision:
     case = _case(policy, judged, affected, round_)
-    verdicts = tuple(gate(case) for gate in gates_without(policy.waives))
-    held = next((v for v in verdicts if v.holds), None)
+    verdicts, held = _ask(case, explain=round_.explain)
     return Decision(
         subject=case.subject,
         result=Result.ACT if held is None else Result.HOLD,
@@ -241,24 +248,35 @@ def _hold_or_act(policy: Policy, judged: _Judged, affected: int, round_: _Round)
     )
 
 
+def _ask(case: Case, *, explain: bool) -> tuple[tuple[Verdict, ...], Verdict | None]:
+    """The gates' verdicts, in order, and the first that holds."""
+    verdicts: list[Verdict] = []
+    first: Verdict | None = None
+    for gate in gates_without(case.policy.waives):
+        verdict = gate(case)
+        verdicts.append(verdict)
+        if verdict.holds and first is None:
+            first = verdict
+            if not explain:
+                break
+    return tuple(verdicts), first
+
+
 def _case(policy: Policy, judged: _Judged, affected: int, round_: _Round) -> Case:
     item, outcome = judged.item, judged.outcome
     report, world, now = round_.report, round_.world, round_.now
     subject = Subject(policy.name, round_.target.name, item.key if item else None)
     mode = policy.mode_under(world.max_mode)
     components = policy.condition.components
-    stale = stale_of(components, report, now)
+    stale = () if components <= round_.fresh else tuple(sorted(components - round_.fresh))
     waiting = None
     if outcome is True and not stale:
         waiting = wait_on(world.waiting.get(subject), components, report, now, policy.revision)
     proposal = None
     if mode is Mode.APPROVE:
         proposal = _still_counts(world.proposal(subject), waiting)
-    usage, fits = None, False
-    if world.ledger_ok:
-        items = () if item is None else (item.key,)
-        usage = world.usage(policy.name, subject.target, policy.action, items, mode)
-        fits = exhausted(policy.budget, usage, now=now, items=items) is None
+    items = () if item is None else (item.key,)
+    look_up = partial(world.usage, policy.name, subject.target, policy.action, items, mode)
     return Case(
         policy=policy,
         subject=subject,
@@ -266,8 +284,7 @@ def _case(policy: Policy, judged: _Judged, affected: int, round_: _Round) -> Cas
         outcome=outcome,
         stale=stale,
         waiting=waiting,
-        usage=usage,
-        fits=fits,
+        spending=Spending(look_up, policy.budget, items, now),
         affected_items=affected,
         report=report,
         findings=round_.findings,

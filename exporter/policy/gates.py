@@ -1,7 +1,7 @@
 """The gates a decision passes, in the designed order: the first that holds names the hold.
 
-Each is a pure function of a case to a verdict, and each answers even when an earlier one holds,
-so that ``explain`` can show them all. What the ledger would have to tell holds while it cannot.
+Each is a pure function of a case to a verdict. A round asks until one holds; ``explain`` asks all,
+so each answers whatever the others say. What the ledger would have to tell holds while it cannot.
 """
 
 from __future__ import annotations
@@ -61,6 +61,8 @@ def ledger_unavailable(case: Case) -> Verdict:
 def frozen(case: Case) -> Verdict:
     """The server is throttling or its queries break: whatever it is, do not add to it."""
     for component, state in case.findings.components.items():
+        if state.status is Status.OK:
+            continue
         if state.reason in _FREEZING or (
             component is Component.INVOCATIONS and _query_fails(state)
         ):
@@ -150,11 +152,11 @@ def _limit(reason: HoldReason) -> Gate:
 
 
 def _spent(case: Case, reason: HoldReason, budget: Budget) -> Verdict:
-    if case.fits:
-        return PASSES[reason]
-    if case.usage is None:
+    if not case.world.ledger_ok:
         return held(reason, "what was done before is unknown while the ledger is unavailable")
-    found = exhausted(budget, case.usage, now=case.now, items=case.items)
+    if case.spending.fits:
+        return PASSES[reason]
+    found = exhausted(budget, case.spending.usage, now=case.now, items=case.items)
     if found is None:
         return PASSES[reason]
     _, detail, until = found

@@ -35,7 +35,9 @@ class Selector:
         """Whether the target has one of the names and all of the labels."""
         if self.names and target.name not in self.names:
             return False
-        return all(target.labels.get(name) == value for name, value in self.labels.items())
+        return not self.labels or all(
+            target.labels.get(name) == value for name, value in self.labels.items()
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,7 @@ def build_web(
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,
         max_body_size=MOST_BODY_BYTES,
     )
     app.include_router(metrics_routes(exposition, telemetry_path))

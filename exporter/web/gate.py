@@ -63,7 +63,7 @@ class Gate:
     def __init__(self, app: ASGIApp, *, access: Access, attempts: Attempts | None = None) -> None:
         self._app = app
         self._access = access
-        self._attempts = attempts or Attempts()
+        self._attempts = Attempts() if attempts is None else attempts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass one request on, or answer it here."""
@@ -92,7 +92,8 @@ class Gate:
             self._access.on_failure()
             return _No(Code.UNAUTHORIZED, "a key is needed: send it in the header X-Api-Key")
         try:
-            key = await self._access.keyring.find(given)
+            limited = self._attempts.wait_seconds(_client(scope)) > 0
+            key = await self._access.keyring.find(given, look_again=not limited)
         except LedgerUnavailableError as error:
             return _No(Code.LEDGER_UNAVAILABLE, str(error))
         if key is None:

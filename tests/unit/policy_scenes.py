@@ -195,7 +195,7 @@ def decisions(
 ) -> tuple[Decision, ...]:
     rows = (rules,) if isinstance(rules, Policy) else tuple(rules)
     findings = derive(seen, target, now=now)
-    return decide(rows, target, seen, findings, around or world(), now=now)
+    return decide(rows, target, seen, findings, around or world(), now=now, explain=True)
 
 
 def decision(
