@@ -10,6 +10,7 @@ from exporter.model.component import Component
 from exporter.model.findings import Findings
 from exporter.model.report import Reading
 from exporter.model.target import Target
+from exporter.model.wanted import Wanted
 from exporter.remedies.remedy import Remedy, RemedyContext
 
 
@@ -25,5 +26,7 @@ class Backend:
     remedies: Mapping[str, Remedy]
     context: Callable[[Findings, Callable[[], datetime]], RemedyContext]
     """What a remedy works with, given the newest findings and a clock."""
+    want: Callable[[Wanted], None] = lambda _wanted: None
+    """What its probes read from now on beyond what is always read, where the target has it."""
     refresh_secrets: Callable[[], None]
     """Read token files again (after a reload, or when a call was unauthorized)."""

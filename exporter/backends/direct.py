@@ -11,10 +11,12 @@ from exporter.backends.backend import Backend
 from exporter.doctor import PROBES, ProbeContext, probe_all
 from exporter.model.component import Component
 from exporter.model.findings import Findings
+from exporter.model.message import Tell
 from exporter.model.report import Reading
 from exporter.model.target import Target, normalise_url
+from exporter.model.wanted import Wanted
 from exporter.remedies.catalogue import REMEDIES
-from exporter.remedies.remedy import RemedyContext
+from exporter.remedies.remedy import RemedyContext, tells_nobody
 from exporter.restate_api import connect
 from exporter.transport import Transport
 
@@ -46,7 +48,9 @@ def supported_remedies() -> frozenset[str]:
     return frozenset(REMEDIES)
 
 
-def build_direct(target: Target, connection: Connection, transport: Transport) -> Backend:
+def build_direct(
+    target: Target, connection: Connection, transport: Transport, *, tell: Tell = tells_nobody
+) -> Backend:
     """Build the backend of one Restate; nothing is called yet."""
     api = connect(
         transport,
@@ -56,7 +60,8 @@ def build_direct(target: Target, connection: Connection, transport: Transport) -
         admin_token=connection.admin_token,
         timeout=connection.timeout,
     )
-    probing = ProbeContext(api=api, target=target)
+    wanted = Wanted()
+    probing = ProbeContext(api=api, target=target, wanted=lambda: wanted)
     allowed = frozenset(normalise_url(url) for url in connection.allowed_service_urls)
 
     async def probe(due: Iterable[Component]) -> tuple[Reading, ...]:
@@ -65,9 +70,18 @@ def build_direct(target: Target, connection: Connection, transport: Transport) -
     def due_now(components: frozenset[Component]) -> frozenset[Component]:
         return components if probing.scans.due() else components - {Component.INVOCATIONS}
 
+    def want(more: Wanted) -> None:
+        nonlocal wanted
+        wanted = more
+
     def context(findings: Findings, now: Callable[[], datetime]) -> RemedyContext:
         return RemedyContext(
-            api=api, target=target, now=now, findings=findings, allowed_urls=allowed
+            api=api,
+            target=target,
+            now=now,
+            findings=findings,
+            allowed_urls=allowed,
+            tell=tell,
         )
 
     def refresh_secrets() -> None:
@@ -80,5 +94,6 @@ def build_direct(target: Target, connection: Connection, transport: Transport) -
         due_now=due_now,
         remedies=REMEDIES,
         context=context,
+        want=want,
         refresh_secrets=refresh_secrets,
     )

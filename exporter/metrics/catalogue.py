@@ -315,6 +315,14 @@ PROCESS_FAMILIES: tuple[Family, ...] = (
         unit=_WHEN,
     ),
     _process_counter(
+        "notifications_total",
+        "Messages to people, by what became of them: delivered; failed (refused, or given up); "
+        "dropped (too many were waiting, or the daemon stopped).",
+        "notifier",
+        "outcome",
+        unit="messages",
+    ),
+    _process_counter(
         "auth_failures_total",
         "Requests refused because their key or password was missing or wrong, or its role too low.",
         unit="requests",

@@ -96,6 +96,8 @@ def invocation_item(
         "age": age_of(item.modified_at, now),
         "retries": item.retries,
         "resumes": tally.resumes.get(key, 0),
+        "restarts": tally.restarts.get(key, 0),
+        "result": item.result or "",
         "blocks_key": _blocks_key(item, services),
     }
     return Item(f"invocations.{kind}", key, _known(values))
@@ -107,8 +109,8 @@ def invocation_key(invocation_id: str, created_at: datetime) -> str:
 
 
 def _blocks_key(item: InvocationItem, services: ServicesView | None) -> bool:
-    """An exclusive handler of a virtual object and a workflow's run hold their key."""
-    if item.key is None or item.service_type == "service":
+    """An exclusive handler of a virtual object and a workflow's run hold their key until done."""
+    if item.key is None or item.service_type == "service" or item.result is not None:
         return False
     if item.service_type == "workflow":
         return item.handler == run_handler(item.service, services)

@@ -111,6 +111,8 @@ class Configuration:
             for ref in (target.ingress_token, target.admin_token):
                 if ref is not None and ref.file is not None:
                     files.append(ref.file)
+        webhooks = (notifier.webhook.file for notifier in self.settings.notifiers.values())
+        files += [file for file in webhooks if file is not None]
         return [path for path in files if not path.is_dir()]
 
     def choose(self, name: str | None) -> str:
@@ -161,17 +163,20 @@ def load(file: Path | None, *, flags: Mapping[str, Any] | None = None) -> Config
 
 def _beside(base: Path, given: dict[str, Any]) -> dict[str, Any]:
     """The same, with secret files that are relative beside the configuration file."""
-    targets = given.get("targets")
-    if not isinstance(targets, list):
-        return dict(given)
-    return {**given, "targets": [_with_secrets(base, target) for target in targets]}
+    result = dict(given)
+    targets, notifiers = given.get("targets"), given.get("notifiers")
+    if isinstance(targets, list):
+        result["targets"] = [_with_secrets(base, target) for target in targets]
+    if isinstance(notifiers, dict):
+        result["notifiers"] = {n: _with_secrets(base, one) for n, one in notifiers.items()}
+    return result
 
 
-def _with_secrets(base: Path, target: object) -> object:
-    if not isinstance(target, dict):
-        return target
-    refs = {key: target.get(key) for key in ("ingress_token", "admin_token")}
-    return target | {
+def _with_secrets(base: Path, section: object) -> object:
+    if not isinstance(section, dict):
+        return section
+    refs = {key: section.get(key) for key in ("ingress_token", "admin_token", "webhook")}
+    return section | {
         key: {**ref, "file": str(base / ref["file"])}
         for key, ref in refs.items()
         if isinstance(ref, dict) and isinstance(ref.get("file"), str)

@@ -54,7 +54,9 @@ def test_no_file_is_no_tls_and_no_password() -> None:
     assert load_web_config(None) == WebConfig()
 
 
-@pytest.mark.parametrize("text", ["", tls(), USERS, tls() + USERS + HEADERS])
+@pytest.mark.parametrize(
+    "text", ["", tls(), USERS, tls() + USERS + HEADERS], ids=["empty", "tls", "users", "all"]
+)
 def test_what_we_take_is_what_prometheus_takes(pki: Path, text: str, tool: ToolFinder) -> None:
     """promtool agrees that these are web configuration files; paths begin where the file is."""
     file = written(pki, text)
