@@ -72,13 +72,13 @@ def policies(kills: int, old_url: str) -> list[dict[str, object]]:
         ),
         policy(
             "recover",
-            {"recover-stuck-workflow": {"service": "Flow", "max_items": 2}},
+            {"recover-stuck-workflow": {"service": "Flow", "max_items": 5}},
             for_each="workflows.failed",
             when="item.active_siblings == 0",
         ),
         policy(
             "resume",
-            {"resume-invocations": {"service": "Plain", "max_items": 2}},
+            {"resume-invocations": {"service": "Plain", "max_items": 5}},
             for_each="invocations.paused",
             when='item.paused_by == "retries"',
         ),
