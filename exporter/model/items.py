@@ -109,7 +109,7 @@ def invocation_key(invocation_id: str, created_at: datetime) -> str:
 
 
 def exclusive(item: InvocationItem, services: ServicesView | None) -> bool:
-    """Whether it is of a handler that holds its key: a workflow's run, an object's exclusive one."""
+    """Whether its handler holds its key: a workflow's run, or an object's exclusive one."""
     if item.key is None or item.service_type == "service":
         return False
     if item.service_type == "workflow":
