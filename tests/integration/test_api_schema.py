@@ -22,9 +22,7 @@ from lab import ServiceSpec
 from tests.integration.engine import Yard, nothing_changes, open_yard
 from tests.medic import Medic, target_of
 
-EXAMPLES = 10
 _BOUNDED = settings(
-    max_examples=EXAMPLES,
     deadline=None,
     database=None,
     derandomize=True,
@@ -52,7 +50,7 @@ def medic(yard: Yard, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Medi
         yield running
 
 
-def answers(medic: Medic, *, key: str | None) -> list[tuple[str, str, int]]:
+def answers(medic: Medic, *, key: str | None, examples: int) -> list[tuple[str, str, int]]:
     """Ask every operation many things; method, path and status of each, all of them documented."""
     document = schemathesis.openapi.from_url(medic.url("/openapi.json"))
     seen: list[tuple[str, str, int]] = []
@@ -61,7 +59,9 @@ def answers(medic: Medic, *, key: str | None) -> list[tuple[str, str, int]]:
         for found in document.get_all_operations():
             assert isinstance(found, Ok), found
             for mode in GenerationMode:
-                _ask(found.ok(), mode, session, key, seen)
+                _ask(
+                    found.ok(), mode, session, key, seen, settings(_BOUNDED, max_examples=examples)
+                )
     return seen
 
 
@@ -71,11 +71,12 @@ def _ask(
     session: requests.Session,
     key: str | None,
     seen: list[tuple[str, str, int]],
+    bounds: settings,
 ) -> None:
     if mode is GenerationMode.NEGATIVE and not (operation.body or operation.query):
         return  # there is nothing to get wrong
 
-    @_BOUNDED
+    @bounds
     @given(case=operation.as_strategy(generation_mode=mode))
     def ask(case: Any) -> None:
         own = {k: v for k, v in (case.headers or {}).items() if k.lower() != "x-api-key"}
@@ -91,7 +92,7 @@ def test_an_operator_gets_documented_answers_only(yard: Yard, tmp_path: Path) ->
     """Whatever is sent; a Restate that cannot be reached answers for what fits."""
     target = target_of(yard.restate) | {"admin_url": "http://127.0.0.1:1"}
     with Medic(tmp_path, targets=[target]) as medic:
-        seen = answers(medic, key=medic.key())
+        seen = answers(medic, key=medic.key(), examples=10)
     operator = {(path, status) for _, path, status in seen if path.startswith(PREFIX)}
     routes = {path for path, _ in operator}
     assert len(routes) == 4
@@ -107,7 +108,7 @@ def test_nobody_else_writes(medic: Medic, yard: Yard, role: str | None) -> None:
     key = None if role is None else medic.key(role, role)
     rows = medic.operations()
     with nothing_changes(yard.restate):
-        seen = answers(medic, key=key)
+        seen = answers(medic, key=key, examples=4)
     closed = {status for _, path, status in seen if path.startswith(PREFIX)}
     assert closed == {401 if role is None else 403}
     assert {status for method, _, status in seen if method == "GET"} <= {200, 422}
