@@ -176,6 +176,7 @@ class Daemon:
         )
         self._fingerprint = engine.configuration.fingerprint()
         self._show_configuration(engine.configuration.targets)
+        self._tell_notes()
         self.instruments.config_reloaded(ok=True, at=engine.now())
 
     def show_behind(self, front: Front) -> None:
@@ -308,6 +309,7 @@ class Daemon:
             self._tell_what_needs_a_restart(built.configuration)
             self._swap(built)
             self.instruments.config_reloaded(ok=True, at=now)
+            self._tell_notes()
             _log.info("config.reloaded", targets=len(built.backends), policies=len(built.policies))
             return ReloadResult()
 
@@ -333,6 +335,10 @@ class Daemon:
             _log.warning("config.needs_restart", key="web_config_file")
         self._schedule.set_targets(same)
         self._schedule.set_targets(after)
+
+    def _tell_notes(self) -> None:
+        for note in self.engine.configuration.notes(self.engine.now()):
+            _log.warning("config.note", note=note)
 
     def _show_configuration(self, targets: Sequence[Target]) -> None:
         most = self.engine.configuration.settings.max_mode

@@ -112,6 +112,8 @@ class Rounds:
         self._instruments.storms(self._surroundings.storms(now))
         self._on_decided(target.name, decisions, now)
         self._instruments.target_owned(target.name, owned=world.owned)
+        expires_at = backend.tokens().admin_expires_at  # after secrets were read again
+        self._instruments.admin_token(target.name, expires_at=expires_at)
         if ledger_ok:
             self._show_limits(watched, world, now)
         self._instruments.round_ended(report, findings, decisions, readings, now=now)

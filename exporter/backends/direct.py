@@ -8,13 +8,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from exporter.backends.backend import Backend
-from exporter.doctor import PROBES, ProbeContext, probe_all
+from exporter.doctor import PROBES, ProbeContext, probe_all, work
 from exporter.model.component import Component
 from exporter.model.findings import Findings
 from exporter.model.message import Tell
-from exporter.model.report import Reading
+from exporter.model.report import Reading, Report
 from exporter.model.target import Target, normalise_url
+from exporter.model.token import Tokens, tokens_of
+from exporter.model.views import AdminView, InvocationsView
 from exporter.model.wanted import Wanted
+from exporter.model.work import Work
 from exporter.remedies.catalogue import REMEDIES
 from exporter.remedies.remedy import RemedyContext, tells_nobody
 from exporter.restate_api import connect
@@ -88,6 +91,17 @@ def build_direct(
         connection.ingress_token.refresh()
         connection.admin_token.refresh()
 
+    def tokens() -> Tokens:
+        return tokens_of(ingress=connection.ingress_token(), admin=connection.admin_token())
+
+    async def work_of(service: str, key: str | None, report: Report) -> Work:
+        admin = report.readings.get(Component.ADMIN)
+        scan = report.readings.get(Component.INVOCATIONS)
+        version = admin.view.version if admin and isinstance(admin.view, AdminView) else None
+        seen = scan.view if scan and isinstance(scan.view, InvocationsView) else None
+        version = version or await api.admin.version()
+        return await work.look(probing, service, key, version=version, scan=seen)
+
     return Backend(
         target=target,
         probe=probe,
@@ -96,4 +110,6 @@ def build_direct(
         context=context,
         want=want,
         refresh_secrets=refresh_secrets,
+        tokens=tokens,
+        work_of=work_of,
     )

@@ -122,6 +122,11 @@ class Instruments:
         if target in self._targets:
             self._targets[target].owned = owned
 
+    def admin_token(self, target: str, *, expires_at: datetime | None) -> None:
+        """Say when the target's admin token expires (shown from its next round on)."""
+        if target in self._targets:
+            self._targets[target].admin_token_expires_at = expires_at
+
     # Rounds
 
     def observe_probe(self, target: str, reading: Reading) -> None:

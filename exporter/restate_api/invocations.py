@@ -46,13 +46,14 @@ from exporter.transport import clean_text
 LIST_LIMIT = 500
 RECENT_FAILURES = 20
 JOURNAL_MISMATCH = "RT0016"
-_TEXT = 500
+TEXT_LENGTH = 500
+"""How many characters of a failure are read."""
 _T = TypeVar("_T")
 
 ITEM_COLUMNS = (
     "id, target_service_name, target_service_ty, target_service_key, target_handler_name, status, "
     "pinned_deployment_id, created_at, modified_at, completed_at, "
-    f"substr(completion_failure, 1, {_TEXT}) AS failure"
+    f"substr(completion_failure, 1, {TEXT_LENGTH}) AS failure"
 )
 _FAILED = "status = 'completed' AND completion_result = 'failure'"
 _TROUBLED = "(retry_count > 1 OR last_failure IS NOT NULL)"
@@ -166,7 +167,7 @@ class Invocations:
         """Invocations whose last attempt failed and that will be tried again, most tries first."""
         states = await self._query.rows(
             f"SELECT id, in_flight, retry_count, last_failure_error_code, "  # noqa: S608 - constants
-            f"substr(last_failure, 1, {_TEXT}) AS failure FROM sys_invocation_state "
+            f"substr(last_failure, 1, {TEXT_LENGTH}) AS failure FROM sys_invocation_state "
             f"WHERE {_TROUBLED} ORDER BY retry_count DESC LIMIT {LIST_LIMIT + 1}",
             StateRow,
         )

@@ -32,6 +32,7 @@ from exporter.model.decision import Mode
 from exporter.model.duration import format_duration, parse_duration
 from exporter.model.operation import Window
 from exporter.model.target import Target, Worker, is_placeholder, normalise_url
+from exporter.model.token import TokenKind, kind_of
 from exporter.notify import split_webhook
 from exporter.policy.fields import Period
 from exporter.settings.secrets import SecretRef, Section
@@ -165,7 +166,7 @@ class TargetSettings(Section):
     @field_validator("ingress_token")
     @classmethod
     def _ingress_takes_the_api_key(cls, ref: SecretRef | None) -> SecretRef | None:
-        if ref is not None and ref.read().startswith("eyJ"):
+        if ref is not None and kind_of(ref.read()) is TokenKind.JWT:
             msg = (
                 "this is a JWT (it begins with eyJ), which only the admin API takes; the ingress"
                 " wants the API key that begins with key_"

@@ -281,6 +281,21 @@ def test_limits_are_replaced_as_a_whole(lab: Lab) -> None:
     assert lab.series("limit_remaining") == {("p", "target"): 1}
 
 
+def test_when_the_admin_token_expires(lab: Lab) -> None:
+    """Absent, never 0, while no token says so: before, and once another one is in use."""
+    family = "admin_token_expiry_timestamp_seconds"
+    report = synthetic.report(lab.target)
+    lab.round(report)
+    assert lab.series(family) == {}
+    lab.instruments.admin_token("local", expires_at=START)
+    lab.instruments.admin_token("elsewhere", expires_at=START)
+    lab.round(report)
+    assert lab.series(family) == {(): START.timestamp()}
+    lab.instruments.admin_token("local", expires_at=None)
+    lab.round(report)
+    assert lab.series(family) == {}
+
+
 def test_a_target_that_is_not_configured_any_more_leaves_no_series(lab: Lab) -> None:
     """A reload drops its series, and what ends late cannot bring them back."""
     report = synthetic.report(lab.target)
@@ -381,6 +396,7 @@ def test_every_family_of_the_catalogue_can_be_produced() -> None:
     failing = synthetic.failure(lab.target, Component.INGRESS)
     lab.instruments.observe_probe("local", failing)
     lab.instruments.limits_left("local", {("p", "target"): 2})
+    lab.instruments.admin_token("local", expires_at=START)
     lab.instruments.breakers("local", {"p": True})
     lab.instruments.storms({"p": (1, 2)})
     lab.instruments.pauses([Pause(1, "global", "", "mira", "x", START, START)])

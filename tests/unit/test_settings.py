@@ -6,7 +6,7 @@ import json
 import os
 import re
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from textwrap import dedent, indent
 from typing import Any
@@ -23,6 +23,7 @@ from exporter.model.target import Worker
 from exporter.settings.load import Configuration, load
 from exporter.settings.schema import Settings, TargetSettings
 from exporter.settings.secrets import SecretRef, TokenSource
+from tests.unit.test_model_token import jwt
 
 TARGET = """\
 targets:
@@ -391,6 +392,7 @@ def test_unknown_variables_are_refused(write: Write, monkeypatch: pytest.MonkeyP
     """Those with our prefix; others are none of our business."""
     monkeypatch.setenv("RESTATE_MEDIC_INTERVALL", "5s")
     monkeypatch.setenv("RESTATE_SOMETHING", "5s")
+    monkeypatch.setenv("RESTATE_MEDIC_SERVICE_URL", "http://w:9080")  # for redeploy
     assert problems(write()) == [
         (
             "environment variable RESTATE_MEDIC_INTERVALL is not known; did you mean"
@@ -573,6 +575,40 @@ def test_a_jwt_is_for_the_admin_api_only(
     assert "the ingress wants the API key that begins with key_" in line
     assert JWT not in line
     assert load(write(f"    admin_token: {ref}\n")).targets
+
+
+@pytest.mark.parametrize(
+    ("admin", "ingress", "words"),
+    [
+        ("key_hunter2hunter2", None, "is an API key (key_…); the admin API takes it only with"),
+        ("key_hunter2hunter2", "key_hunter2hunter2", "is the ingress_token's API key"),
+        (jwt({"exp": 1_700_000_000}), None, "is a JWT that expired at 2023-11-14 22:13:20Z"),
+        (jwt({"exp": 4_000_000_000}), None, None),
+        (jwt({}), "key_hunter2hunter2", None),
+        ("of-a-proxy", None, None),
+        (None, "key_hunter2hunter2", None),
+    ],
+)
+def test_a_token_the_admin_api_will_hardly_take_is_told(
+    write: Write,
+    monkeypatch: pytest.MonkeyPatch,
+    admin: str | None,
+    ingress: str | None,
+    words: str | None,
+) -> None:
+    """A note, no error: an API key may have the role, a clock may be wrong. Without the token."""
+    more = ""
+    for key, token in (("admin_token", admin), ("ingress_token", ingress)):
+        if token is not None:
+            monkeypatch.setenv(key.upper(), token)
+            more += f"    {key}: {{env: {key.upper()}}}\n"
+    notes = load(write(more)).notes(datetime(2026, 11, 20, tzinfo=UTC))
+    assert len(notes) == (words is not None)
+    if words is not None:
+        assert notes[0].startswith("targets[0].admin_token: ")
+        assert words in notes[0]
+    assert "hunter2" not in "".join(notes)
+    assert "eyJh" not in "".join(notes)
 
 
 def test_no_problem_repeats_a_secret(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
