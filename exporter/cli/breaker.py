@@ -13,6 +13,7 @@ from exporter.app import check, utc_now
 from exporter.cli.options import AsJson, ConfigFile
 from exporter.cli.orders import Reason, actor, known, open_ledger
 from exporter.cli.output import Exit, fail, friendly, out, print_json, when
+from exporter.model.hold import HoldReason
 from exporter.policy.actions import ACTIONS
 from exporter.policy.breaker import opened
 from exporter.settings.load import Configuration, load
@@ -78,7 +79,7 @@ async def _open(configuration: Configuration) -> list[dict[str, Any]]:
     policies, now = check(configuration), utc_now()
     rows: list[dict[str, Any]] = []
     async with open_ledger(configuration) as ledger:
-        for policy in policies:
+        for policy in (p for p in policies if HoldReason.BREAKER_OPEN not in p.waives):
             for target in filter(policy.matches, configuration.targets):
                 found = opened(
                     policy.breaker,

@@ -41,6 +41,7 @@ def check_(
         files or configuration.policy_patterns,
         targets=configuration.targets,
         supported=supported(configuration),
+        notifiers=configuration.settings.notifiers,
         limits=tuple(limit.window for limit in configuration.settings.limits),
         base=None if files else configuration.base,
     )

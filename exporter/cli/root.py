@@ -21,6 +21,7 @@ from exporter.cli import (
     recover,
     redeploy,
     run,
+    why,
 )
 from exporter.log import configure_logging
 
@@ -52,6 +53,7 @@ def _root(
 
 app.command("run")(run.run)
 app.command("doctor")(doctor.doctor)
+app.command("why")(why.why)
 app.command("redeploy")(redeploy.redeploy)
 app.command("cleanup")(cleanup.cleanup)
 app.command("recover")(recover.recover)

@@ -11,11 +11,13 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TypeVar
 
 from exporter.model.errors import CallFailedError
 from exporter.model.views import InvocationsView
 
 MAX_SHARE = 0.05
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,15 @@ class ScanGovernor:
         if isinstance(outcome, CallFailedError):
             raise outcome
         return outcome
+
+    async def alone(self, ask: Callable[[], Awaitable[_T]]) -> _T:
+        """Ask another question that reads every invocation, at no other's time, and count it in."""
+        async with self._one_at_a_time:
+            began = self._monotonic()
+            try:
+                return await ask()
+            finally:
+                self._busy_seconds += self._monotonic() - began
 
     async def _scan(self, scan: Callable[[], Awaitable[InvocationsView]]) -> _Scan:
         began = self._monotonic()

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import islice
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from exporter.model.component import Component
@@ -23,14 +22,11 @@ from exporter.model.report import Report
 from exporter.model.target import Target
 from exporter.policy.case import Case, Spending
 from exporter.policy.cel import Outcome, Unknown
-from exporter.policy.gates import GATES, in_flight_behind
+from exporter.policy.gates import gates_without, in_flight_behind
 from exporter.policy.policy import Policy
 from exporter.policy.sight import Sight, holds
 from exporter.policy.waiting import fresh_of, wait_on
 from exporter.policy.world import Proposal, World
-
-_LOWER = MappingProxyType({(a, b): min(a, b, key=lambda m: m.rank) for a in Mode for b in Mode})
-"""The lower of two modes."""
 
 
 def decide(
@@ -62,6 +58,17 @@ def first_act(decisions: Iterable[Decision]) -> Decision | None:
     """The one decision to submit: the first that acts, else the first that may rehearse."""
     ready = [d for d in decisions if d.ready]
     return next((d for d in ready if d.result is Result.ACT), ready[0] if ready else None)
+
+
+def first_acts(
+    decisions: Iterable[Decision], policies: Mapping[str, Policy]
+) -> tuple[Decision, ...]:
+    """The decisions to submit: of those that would lock the same thing, ``first_act``'s."""
+    by_lock: dict[str, list[Decision]] = {}
+    for decision in decisions:
+        subject = decision.subject
+        by_lock.setdefault(policies[subject.policy].lock_on(subject.target), []).append(decision)
+    return tuple(d for some in by_lock.values() if (d := first_act(some)) is not None)
 
 
 def together(
@@ -105,7 +112,8 @@ def to_request(
         values=_values(about),
         budget=policy.budget,
         proposal=decision.proposal if decision.result is Result.ACT else None,
-        true_since=decision.waiting.since if decision.waiting else None,
+        true_since=decision.waiting.since if decision.waiting and policy.mends else None,
+        mends=policy.mends,
     )
 
 
@@ -179,7 +187,7 @@ def _decide_policy(policy: Policy, round_: _Round) -> list[Decision]:
     items = tuple(item for item in items if policy.concerns(item))
     if not items:
         subject = Subject(policy.name, round_.target.name)
-        mode = _lower(policy.mode, round_.world.max_mode)
+        mode = policy.mode_under(round_.world.max_mode)
         return [Decision(subject, Result.CLEAR, mode=mode, remedy=policy.action)]
     if policy.together > 1:
         items = tuple(sorted(items, key=_age, reverse=True))  # what waited longest goes first
@@ -211,7 +219,7 @@ def _judge(policy: Policy, item: Item | None, round_: _Round) -> _Judged:
 def _clear(policy: Policy, judged: _Judged, round_: _Round) -> Decision:
     item = judged.item
     subject = Subject(policy.name, round_.target.name, item.key if item else None)
-    mode = _lower(policy.mode, round_.world.max_mode)
+    mode = policy.mode_under(round_.world.max_mode)
     proposal = round_.world.proposal(subject) if mode is Mode.APPROVE else None
     return Decision(
         subject=subject,
@@ -244,7 +252,7 @@ def _ask(case: Case, *, explain: bool) -> tuple[tuple[Verdict, ...], Verdict | N
     """The gates' verdicts, in order, and the first that holds."""
     verdicts: list[Verdict] = []
     first: Verdict | None = None
-    for gate in GATES:
+    for gate in gates_without(case.policy.waives):
         verdict = gate(case)
         verdicts.append(verdict)
         if verdict.holds and first is None:
@@ -258,7 +266,7 @@ def _case(policy: Policy, judged: _Judged, affected: int, round_: _Round) -> Cas
     item, outcome = judged.item, judged.outcome
     report, world, now = round_.report, round_.world, round_.now
     subject = Subject(policy.name, round_.target.name, item.key if item else None)
-    mode = _lower(policy.mode, world.max_mode)
+    mode = policy.mode_under(world.max_mode)
     components = policy.condition.components
     stale = () if components <= round_.fresh else tuple(sorted(components - round_.fresh))
     waiting = None
@@ -293,20 +301,26 @@ def _still_counts(proposal: Proposal | None, waiting: Waiting | None) -> Proposa
     return proposal if waiting.since <= proposal.rejected_at else None
 
 
-def _lower(mode: Mode, most: Mode) -> Mode:
-    return _LOWER[mode, most]
-
-
 def _one_at_a_time(
     decisions: list[Decision], policies: Mapping[str, Policy]
 ) -> tuple[Decision, ...]:
-    """Of several that would act on the target, one operation's worth does; the rest wait."""
-    first = next((d for d in decisions if d.result is Result.ACT), None)
-    if first is None:
+    """Of several that would hold the same lock, one operation's worth does; the rest wait."""
+    first: dict[str, Decision] = {}
+    for d in decisions:
+        if d.result is Result.ACT:
+            first.setdefault(policies[d.subject.policy].lock_on(d.subject.target), d)
+    if not first:
         return tuple(decisions)
-    going = {id(d) for d in together(first, decisions, policies[first.subject.policy])}
+    going = {
+        id(d)
+        for one in first.values()
+        for d in together(one, decisions, policies[one.subject.policy])
+    }
     return tuple(
-        d if id(d) in going or d.result is not Result.ACT else _behind(d, first) for d in decisions
+        d
+        if id(d) in going or d.result is not Result.ACT
+        else _behind(d, first[policies[d.subject.policy].lock_on(d.subject.target)])
+        for d in decisions
     )
 
 

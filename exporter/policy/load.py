@@ -6,7 +6,7 @@ Every problem of every file is collected before anything is refused, one line ea
 from __future__ import annotations
 
 import glob
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,12 +71,13 @@ def check_against(
     policies: Iterable[Policy],
     targets: Iterable[Target],
     supported: Mapping[str, frozenset[str]],
+    notifiers: Collection[str] = (),
 ) -> None:
-    """Check what only targets can tell; ``supported`` names each target's remedies.
+    """Check what only the configuration can tell; ``supported`` names each target's remedies.
 
     ConfigurationError lists every problem.
     """
-    problems = problems_against(tuple(policies), tuple(targets), supported)
+    problems = problems_against(tuple(policies), tuple(targets), supported, notifiers)
     if problems:
         raise ConfigurationError(problems)
 

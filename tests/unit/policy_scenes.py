@@ -81,7 +81,9 @@ def views(
         Component.ADMIN: AdminView("1.7.12"),
         Component.DEPLOYMENTS: DeploymentsView(tuple(deployments)),
         Component.SERVICES: ServicesView(tuple(services)),
-        Component.INVOCATIONS: InvocationsView((), (), frozenset(d.id for d in deployments), 0.1),
+        Component.INVOCATIONS: InvocationsView(
+            (), (), frozenset(d.id for d in deployments), 0.1, completed=()
+        ),
         Component.DRIFT: DriftView(tuple(found)),
     }
 
