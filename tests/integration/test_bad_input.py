@@ -146,7 +146,7 @@ def newer(folder: Path) -> Iterator[None]:
 
 
 @pytest.mark.parametrize(
-    ("trouble", "words"), [(read_only, "it is read-only"), (newer, "newer restate-medic")]
+    ("trouble", "words"), [(read_only, "this user may write to it"), (newer, "newer restate-medic")]
 )
 def test_a_ledger_that_cannot_be_used_from_the_start_holds_until_it_can(
     fresh_restate: ServerFactory,
@@ -158,7 +158,8 @@ def test_a_ledger_that_cannot_be_used_from_the_start_holds_until_it_can(
     """The daemon starts, watches, says why and acts on nothing; it needs no restart afterwards."""
     restate, worker, target = registered(fresh_restate(), worker_factory)
     medic = Medic(small_disk.parent, targets=[target], policies=[ONCE], lease=LEASE)
-    assert medic.operations() == []  # which makes the ledger
+    with medic:
+        assert medic.terminate() == 0  # now there is a ledger
     worker.roll([GREETER, BILLING])
     with ExitStack() as stack:
         with trouble(small_disk):
@@ -186,11 +187,11 @@ def test_a_policy_that_is_removed_while_its_operation_runs_ends_with_it(
             assert gate.stopped.wait(PATIENCE_SECONDS), medic.child.log_tail()
             medic.write(targets=[tolled], policies=[], timeout="60s")
             assert medic.post("/-/reload").status_code == 200
-            assert medic.decisions() == []
+            medic.wait_for(lambda: medic.decisions() == [], "the policy to be gone")
             gate.release()
             medic.wait_for(lambda: medic.events("operation.closed"), "the operation to be closed")
             (row,) = medic.operations()
-            assert (row["outcome"], row["policy"]["name"]) == ("verified", "re-register")
+            assert (row["outcome"], row["policy"]) == ("verified", "re-register")
             assert "Billing" in restate.exposed()
             (deployment,) = restate.deployments()
             restate.register(f"{worker.url}/other")  # else it would look like another Restate
@@ -231,10 +232,12 @@ def test_a_target_that_is_removed_while_it_is_paused_comes_back_paused(
     restate, worker, target = registered(fresh_restate(), worker_factory)
     other = target_of(fresh_restate(), "other")
     settings: dict[str, Any] = {"policies": [re_register(targets={"names": ["prod"]})]}
-    with Medic(tmp_path, targets=[target, other], **settings) as medic:
+    with Medic(tmp_path, targets=[target, other]) as medic:
         paused = medic.command("pause", "--target", "prod", "--reason", "moving", "--json")
         assert paused.returncode == 0, paused.stderr
         worker.roll([GREETER, BILLING])
+        medic.write(targets=[target, other], **settings)
+        assert medic.post("/-/reload").status_code == 200
         medic.wait_for(lambda: medic.holds("re-register") == {"paused"}, "the hold")
         medic.write(targets=[other])
         assert medic.post("/-/reload").status_code == 200
