@@ -7,12 +7,11 @@ from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
 from exporter.app import check, utc_now
 from exporter.cli.options import AsJson, ConfigFile
 from exporter.cli.orders import Reason, actor, known, open_ledger
-from exporter.cli.output import Exit, fail, friendly, out, print_json, when
+from exporter.cli.output import Exit, columns, fail, friendly, lay_out, out, print_json, when
 from exporter.model.hold import HoldReason
 from exporter.policy.actions import ACTIONS
 from exporter.policy.breaker import opened
@@ -32,12 +31,11 @@ def list_(*, config_file: ConfigFile = None, as_json: AsJson = False) -> None:
     if not rows:
         out.print("no breaker is open")
         return
-    table = Table(box=None, pad_edge=False)
-    for heading in ("policy", "target", "closes", "why"):
-        table.add_column(heading, overflow="fold")
+    table = columns("target", "closes", "policy", fold="policy")
     for row in rows:
-        table.add_row(*(escape(row[name] or "by a person") for name in row))
-    out.print(table)
+        stopped = f"{escape(row['policy'])}\n[dim]{escape(row['why'])}[/]"
+        table.add_row(escape(row["target"]), row["closes"] or "by a person", stopped)
+    lay_out(table)
 
 
 @app.command("reset")

@@ -8,11 +8,10 @@ from typing import Annotated
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
 from exporter.app import Engine, open_engine
 from exporter.cli.options import AsJson, ConfigFile
-from exporter.cli.output import STYLE, Exit, err, friendly, out, print_json, when
+from exporter.cli.output import STYLE, Exit, columns, err, friendly, lay_out, print_json, when
 from exporter.model.component import Component, Reason, Status
 from exporter.model.derive import derive
 from exporter.model.findings import Findings
@@ -87,10 +86,8 @@ def _worst(findings: list[Findings]) -> Exit:
 
 def _print(seen: _Seen) -> None:
     report, findings = seen.report, seen.findings
-    table = Table(title=f"target {report.target}", title_justify="left", box=None, pad_edge=False)
-    for heading in ("component", "status", "latency"):
-        table.add_column(heading, no_wrap=True)
-    table.add_column("what it saw")
+    table = columns("component", "status", "latency", "what it saw", fold="what it saw")
+    table.title, table.title_justify = f"target {escape(report.target)}", "left"
     for component in findings.target.intervals:
         reading = report.readings.get(component)
         state = findings.components[component]
@@ -102,8 +99,7 @@ def _print(seen: _Seen) -> None:
             latency,
             escape(redact_text(_saw(component, reading, seen))),
         )
-    out.print(table)
-    out.print()
+    lay_out(table, "")
 
 
 def _saw(component: Component, reading: Reading | None, seen: _Seen) -> str:
@@ -177,7 +173,8 @@ def _invocations(findings: Findings) -> str:
         if findings.values.get(f"invocations.{name}")
     ]
     if scan.recent_failures:
-        parts.append(f"{len(scan.recent_failures)} recent failures")
+        count = len(scan.recent_failures)
+        parts.append(f"{count} recent failure{'' if count == 1 else 's'}")
     return ", ".join(parts) or "nothing in progress"
 
 

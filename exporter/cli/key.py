@@ -14,7 +14,7 @@ from rich.table import Table
 from exporter.app import utc_now
 from exporter.cli.options import AsJson, ConfigFile
 from exporter.cli.orders import actor, open_ledger
-from exporter.cli.output import Exit, err, fail, friendly, out, print_json, when
+from exporter.cli.output import Exit, err, fail, friendly, lay_out, out, print_json, when
 from exporter.ledger.keys import digest_of, new_key
 from exporter.model.keys import ApiKey, Role
 from exporter.settings.load import load
@@ -83,7 +83,7 @@ def list_(
         cells = [one.name, str(one.role), when(one.created_at), one.created_by]
         cells += [when(one.revoked_at), one.revoked_by or ""] if everything else []
         table.add_row(*map(escape, cells))
-    out.print(table)
+    lay_out(table)
 
 
 async def _add(config_file: Path | None, name: str, role: Role, digest: str) -> None:

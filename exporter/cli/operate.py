@@ -15,7 +15,7 @@ from rich.markup import escape
 
 from exporter.app import Engine, open_engine
 from exporter.cli.orders import actor
-from exporter.cli.output import OUTCOME_STYLE, Exit, err, fail, out, print_json
+from exporter.cli.output import OUTCOME_STYLE, Exit, bullets, err, fail, lay_out, out, print_json
 from exporter.model.errors import RefusedError
 from exporter.model.operation import Operation, Outcome, Plan, Request
 from exporter.remediate import preview
@@ -96,8 +96,7 @@ def _show_plan(plan: Plan, ask: Ask) -> None:
             print_json(plan_json(plan))
         return
     out.print(f"[bold]{escape(plan.summary)}[/]")
-    for step in plan.steps:
-        out.print(f"  • {escape(step)}")
+    lay_out(bullets(plan.steps))
     for name in plan.allowed:
         out.print(f"  [yellow]allowed by you:[/] {escape(name)}")
 
@@ -125,6 +124,7 @@ def show_outcome(operation: Operation, ask: Ask) -> None:
     outcome = operation.outcome or Outcome.INDETERMINATE
     style = OUTCOME_STYLE.get(outcome, "red")
     out.print(f"[{style}]{outcome}[/]  {operation.id}")
+    out.print(escape(operation.summary))
     if operation.error:
         out.print(escape(operation.error))
 

@@ -10,11 +10,10 @@ from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
 from exporter.app import Engine, open_engine
 from exporter.cli.options import AsJson, ConfigFile, TargetName
-from exporter.cli.output import Exit, err, fail, friendly, out, print_json
+from exporter.cli.output import Exit, columns, err, fail, friendly, lay_out, out, print_json
 from exporter.model.component import Component, Status
 from exporter.model.derive import derive
 from exporter.model.errors import CallFailedError
@@ -137,16 +136,12 @@ def _exit_of(verdict: Verdict) -> Exit:
 def _print(verdict: Verdict, facts: Facts, typed: _Typed) -> None:
     what = " ".join(filter(None, (verdict.service, verdict.key)))
     out.print(f"[bold]{escape(what)}[/] on {escape(verdict.target)}")
-    table = Table(box=None, pad_edge=False, show_header=False)
-    table.add_column(no_wrap=True)
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
+    table = columns("link", "state", "says", fold="says")
+    table.show_header = False
     for link in verdict.links:
         state = f"[{_STYLE[link.state]}]{link.state}[/]"
         table.add_row(link.name, state, escape(redact_text(link.says)))
-    out.print(table)
-    out.print()
-    out.print(escape(redact_text(_conclusion(verdict, facts))), soft_wrap=False)
+    lay_out(table, "", escape(redact_text(_conclusion(verdict, facts))))
     if verdict.ending.command:
         # In one piece, however narrow the terminal is: it is there to be copied.
         out.print(typed(verdict.ending.command), style="bold", markup=False, soft_wrap=True)

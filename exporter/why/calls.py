@@ -19,7 +19,8 @@ _RECOVERABLE = re.compile(r"[a-zA-Z0-9_-]+")
 """Keys that ``recover`` takes, as the operator API does."""
 _UNKNOWN_DEPLOYMENT, _JOURNAL_MISMATCH = "RT0011", "RT0016"
 _AT_ONCE = 5
-_ERROR = 240
+_ERROR = 200
+_TRACEBACK = " Traceback (most recent call last)"
 _INVOCATION, _WORK = "invocation", "work"
 
 
@@ -269,7 +270,7 @@ def _because(call: Call) -> str:
 
 def _short(text: str) -> str:
     """An error as it fits: stack traces are for the worker's log."""
-    text = redact_text(" ".join(text.split()))
+    text = redact_text(" ".join(text.split()).partition(_TRACEBACK)[0])
     return text if len(text) <= _ERROR else f"{text[: _ERROR - 1]}…"
 
 

@@ -69,7 +69,8 @@ def _registration(facts: Facts) -> Link:
         return Link(name, LinkState.BROKEN, says, advice, facts.again)
     where = redact_text(facts.url_of(service.deployment_id))
     private = "" if service.public else "; it is private, so the ingress refuses calls to it"
-    says = f"{facts.service}, a {service.shape.type}, at {where}{private}"
+    kind = service.shape.type
+    says = f"{facts.service}, {'an' if kind == 'object' else 'a'} {kind}, at {where}{private}"
     return Link(name, LinkState.OK, says)
 
 

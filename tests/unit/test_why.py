@@ -75,7 +75,7 @@ def well() -> dict[Component, View]:
 def call(
     id_: str = "inv_1", status: str = "completed", service: str = "Plain", **more: Any
 ) -> Call:
-    of_item = {f for f in InvocationItem.__dataclass_fields__ if f in more}
+    of_item = {f for f in InvocationItem.__dataclass_fields__ if f in more} - {"result"}
     kind: Any = KINDS[service]
     item: dict[str, Any] = {
         "key": None if kind == "service" else "k",
