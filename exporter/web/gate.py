@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from exporter.model.errors import LedgerUnavailableError
 from exporter.model.keys import ApiKey, Role
 from exporter.web.attempts import Attempts
+from exporter.web.body import bounded
 from exporter.web.errors import error_response
 from exporter.web.keyring import Keyring
 from exporter.web.passwords import Passwords
@@ -75,7 +76,7 @@ class Gate:
             await self._refuse(found, scope)(scope, receive, send)
             return
         scope["state"]["key"] = found
-        await self._app(scope, receive, send)
+        await self._app(scope, bounded(scope, receive), send)
 
     async def _let_in(self, scope: Scope) -> ApiKey | _No | None:
         headers = Headers(scope=scope)

@@ -29,7 +29,7 @@ from tests.medic import Medic
 _SETTINGS: dict[str, Any] = {"lease": "5s", "drift_interval": "10s"}
 """The shortest lease; and no discovery of every deployment in every second."""
 _PATIENCE_SECONDS = 15.0
-_SETTLE_SECONDS = 90.0
+_SETTLE_SECONDS = 150.0
 _POLL_SECONDS = 0.03
 _LOOK_SECONDS = 0.3
 _RESTING = frozenset({HoldReason.LIMIT_ITEM, HoldReason.LIMIT_TARGET, HoldReason.PREFLIGHT_REFUSED})

@@ -13,6 +13,7 @@ The two workers serve every scene; each server knows only its own registrations.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from datetime import UTC, datetime, timedelta
 from random import Random
 
@@ -26,6 +27,8 @@ COOLDOWN = timedelta(seconds=1)
 _LIMITED = {"force-redeploy": 0.5, "cleanup-stale-deployments": 1.0}
 """How many operations at most, ever, for each kill: the first is used up before the end."""
 ONCE = frozenset({"recover-stuck-workflow", "resume-invocations"})
+_ENOUGH = 6
+"""Deployments: each is discovered again and again."""
 _PATIENCE_SECONDS = 20.0
 _POLL_SECONDS = 0.05
 
@@ -72,13 +75,13 @@ def policies(kills: int, old_url: str) -> list[dict[str, object]]:
         ),
         policy(
             "recover",
-            {"recover-stuck-workflow": {"service": "Flow", "max_items": 2}},
+            {"recover-stuck-workflow": {"service": "Flow", "max_items": 5}},
             for_each="workflows.failed",
             when="item.active_siblings == 0",
         ),
         policy(
             "resume",
-            {"resume-invocations": {"service": "Plain", "max_items": 2}},
+            {"resume-invocations": {"service": "Plain", "max_items": 5}},
             for_each="invocations.paused",
             when='item.paused_by == "retries"',
         ),
@@ -109,10 +112,12 @@ class Scene:
         return [{"url": self._stable}, {"url": self.rolled}]
 
     async def break_everything(self) -> None:
-        """One fault of each kind, the same at every call."""
-        await asyncio.gather(
-            self._lose_registration(), self._roll(), self._fail_key(), self._fail_again()
-        )
+        """One fault of each kind, unless enough of a kind waits to be mended already."""
+        faults: list[Awaitable[None]] = [self._lose_registration(), self._fail_again()]
+        if len(await asyncio.to_thread(self.restate.deployments)) < _ENOUGH:
+            faults.append(self._roll())
+        faults.append(self._fail_key())
+        await asyncio.gather(*faults)
         await self._pause()
 
     async def _lose_registration(self) -> None:

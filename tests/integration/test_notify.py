@@ -163,7 +163,7 @@ def test_a_plan_that_waits_for_a_person_is_told_once(
             medic.wait_for(lambda: hook.taken, "the question")
             (row,) = medic.operations()
             assert f"restate-medic approve {row['id']}" in hook.taken[0]["text"]
-            assert medic.command("approve", row["id"]).returncode == 0
+            assert medic.command("approve", row["id"], "--yes").returncode == 0
             medic.wait_for(lambda: len(hook.taken) > 1, "the answer")
             assert "Billing" in restate.exposed()
             titles = [body["text"].splitlines()[0] for body in hook.taken]

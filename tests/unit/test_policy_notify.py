@@ -99,6 +99,14 @@ def test_nobody_approves_a_message(tmp_path: Path) -> None:
     ) in found
 
 
+def test_where_people_approve_everything_a_message_is_sent() -> None:
+    """`max_mode: approve` is about writes; `observe` is about everything."""
+    rule = tells()
+    assert rule.mode_under(Mode.APPROVE) is Mode.ENFORCE
+    assert rule.mode_under(Mode.OBSERVE) is Mode.OBSERVE
+    assert decision(rule, report(BROKEN), world(max_mode=Mode.APPROVE)).result is Result.ACT
+
+
 def test_every_other_action_still_needs_limits(tmp_path: Path) -> None:
     """And is told what to write."""
     (found,) = problems(

@@ -470,6 +470,61 @@ def test_no_value_of_any_key_crashes(
     assert all(re.match(rf"{re.escape(str(file))}:\d+:\d+: .", line) for line in told)
 
 
+# Notifiers
+
+
+def test_notifiers_have_a_secret_webhook_and_a_format(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Slack's format unless another is wanted; a relative file is beside the configuration."""
+    (tmp_path / "hook").write_text("https://hooks.slack.com/services/T/B/x\n")
+    monkeypatch.setenv("NIGHT_HOOK", "http://alerts.internal/in?sig=1")
+    more = "notifiers:\n  ops: {webhook: {file: hook}}\n  night: {webhook: {env: NIGHT_HOOK}, %s}\n"
+    found = load(write(more % "format: json"))
+    assert {n: one.format for n, one in found.settings.notifiers.items()} == {
+        "ops": "slack",
+        "night": "json",
+    }
+    ref = found.settings.notifiers["ops"].webhook
+    assert TokenSource(ref)() == "https://hooks.slack.com/services/T/B/x"
+    before = found.fingerprint()
+    (tmp_path / "hook").write_text("https://hooks.slack.com/services/T/B/y\n")
+    assert found.fingerprint() != before
+
+
+@pytest.mark.parametrize(
+    ("more", "line"),
+    [
+        ("{webhook: https://h/x}", "5:28: notifiers.ops.webhook: a secret is never written here"),
+        ("{}", "5:18: notifiers.ops.webhook: is missing; write it"),
+        ("{webhook: {file: gone}}", "5:28: notifiers.ops.webhook: the secret file"),
+        ("{webhook: {env: HOOK}}", "notifiers.ops.webhook: the webhook's secret is not an http(s)"),
+        ("{webhook: {env: FAKE}}", "notifiers.ops.webhook: the webhook's secret is a placeholder"),
+        ("{webhook: {env: GOOD}, format: teams}", "'teams' is not possible; write 'slack' or"),
+        ("{webhook: {env: GOOD}, formt: json}", "not a key of the configuration; did you mean 'fo"),
+        ("{webhook: {envv: GOOD}}", "webhook.envv: is not a key of the configuration; did you"),
+        ("[]", "5:18: notifiers.ops: is not a mapping; write key: value"),
+    ],
+)
+def test_a_notifier_that_cannot_work_is_refused_and_its_url_is_not_told(
+    write: Write, monkeypatch: pytest.MonkeyPatch, more: str, line: str
+) -> None:
+    """With place and mend, as everywhere; what the secret holds is in no message."""
+    monkeypatch.setenv("HOOK", "ftp://hidden-host/hidden")
+    monkeypatch.setenv("FAKE", "https://example.com/hidden")
+    monkeypatch.setenv("GOOD", "https://hidden-host/hidden")
+    found = problems(write(f"notifiers: {{ops: {more}}}\n"))
+    assert any(line in one for one in found), found
+    assert "hidden" not in "".join(found)
+
+
+def test_a_notifiers_name_is_a_label(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So it is made of what names are made of."""
+    monkeypatch.setenv("GOOD", "https://h/x")
+    (line,) = problems(write("notifiers: {'o p s': {webhook: {env: GOOD}}}\n"))
+    assert "notifiers.o p s: 'o p s' is not a name; use letters, digits" in line
+
+
 # Secrets
 
 
