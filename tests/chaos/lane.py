@@ -28,7 +28,7 @@ from tests.medic import Medic
 
 _SETTINGS: dict[str, Any] = {"lease": "5s", "drift_interval": "10s"}
 """The shortest lease; and no discovery of every deployment in every second."""
-_PATIENCE_SECONDS = 15.0
+_PATIENCE_SECONDS = 60.0
 _SETTLE_SECONDS = 150.0
 _POLL_SECONDS = 0.03
 _LOOK_SECONDS = 0.3
@@ -89,7 +89,7 @@ class Lane:
                     medic.write(targets=[target], policies=rules, **_SETTINGS)
                     self._log_begins = self._log.stat().st_size if self._log.exists() else 0
                     medic.start(ready=False)
-                    await self._scene.break_everything()
+                    await self._scene.break_everything(self._had())
                     await self._catch(medic, door)
                 medic.start(ready=False)
                 await self._settle(medic)
@@ -169,6 +169,17 @@ class Lane:
             except sqlite3.OperationalError:  # it is just being made
                 return None
         return found and _Open(*found)
+
+    def _had(self) -> frozenset[str]:
+        """The keys of everything that an operation was about so far."""
+        if not self._ledger.exists():
+            return frozenset()
+        with closing(sqlite3.connect(f"file:{self._ledger}?mode=ro", uri=True)) as database:
+            try:
+                rows = database.execute("SELECT key FROM operation_items").fetchall()
+            except sqlite3.OperationalError:  # it is just being made
+                return frozenset()
+        return frozenset(str(key) for (key,) in rows)
 
     def _running(self) -> _Open | None:
         """The same, unless it is only what a daemon that was killed before has left."""

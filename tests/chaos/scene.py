@@ -28,7 +28,7 @@ _LIMITED = {"force-redeploy": 0.5, "cleanup-stale-deployments": 1.0}
 """How many operations at most, ever, for each kill: the first is used up before the end."""
 ONCE = frozenset({"recover-stuck-workflow", "resume-invocations"})
 _ENOUGH = 6
-"""Deployments: each is discovered again and again."""
+"""So many of a kind may wait: what piles up makes every round slower."""
 _PATIENCE_SECONDS = 20.0
 _POLL_SECONDS = 0.05
 
@@ -99,6 +99,7 @@ class Scene:
         self._made = 0
         self._keys: dict[str, str] = {}
         """The run of each key that failed once so far."""
+        self._paused: set[str] = set()
         self.faults: list[Fault] = []
 
     async def set_up(self) -> None:
@@ -111,14 +112,19 @@ class Scene:
         """What the target's configuration expects."""
         return [{"url": self._stable}, {"url": self.rolled}]
 
-    async def break_everything(self) -> None:
-        """One fault of each kind, unless enough of a kind waits to be mended already."""
+    async def break_everything(self, had: frozenset[str]) -> None:
+        """One fault of each kind, unless enough of a kind waits to be mended already.
+
+        ``had`` are the item keys of all operations so far: those do not wait any more.
+        """
         faults: list[Awaitable[None]] = [self._lose_registration(), self._fail_again()]
         if len(await asyncio.to_thread(self.restate.deployments)) < _ENOUGH:
             faults.append(self._roll())
-        faults.append(self._fail_key())
+        if sum(f"Flow/{key}" not in had for key in self._keys) < _ENOUGH:
+            faults.append(self._fail_key())
+        if len(self._paused - {key.partition("@")[0] for key in had}) < _ENOUGH:
+            faults.append(self._pause())
         await asyncio.gather(*faults)
-        await self._pause()
 
     async def _lose_registration(self) -> None:
         at = datetime.now(UTC)
@@ -158,6 +164,7 @@ class Scene:
         at = datetime.now(UTC)
         run = await self._send("Plain", "stumble")
         await self._until(run, "paused")
+        self._paused.add(run)
         self.faults.append(Fault(at, ("invocation", run)))
 
     async def _send(self, service: str, body: str, key: str | None = None) -> str:
