@@ -109,7 +109,7 @@ def _saw(component: Component, reading: Reading | None, findings: Findings) -> s
             unexposed = values.get("services.unexposed") or []
             return f"does not list {_names(unexposed)}" if unexposed else "answers"
         case Component.ADMIN:
-            return f"Restate {values['admin.version']}"
+            return f"Restate {values.get('admin.version', 'of unknown version')}"
         case Component.DEPLOYMENTS:
             return _deployments(findings)
         case Component.SERVICES:
@@ -126,7 +126,8 @@ def _deployments(findings: Findings) -> str:
     facts = findings.deployments or ()
     counts: dict[str, int] = {}
     for fact in facts:
-        counts[fact.state] = counts.get(fact.state, 0) + 1
+        state = "registered" if fact.state == "unknown" else fact.state
+        counts[state] = counts.get(state, 0) + 1
     parts = [f"{count} {state}" for state, count in sorted(counts.items())]
     unregistered = findings.values.get("workers.unregistered") or []
     if unregistered:
@@ -138,11 +139,7 @@ def _invocations(findings: Findings) -> str:
     scan = findings.invocations
     if scan is None:
         return ""
-    counts: dict[str, int] = {}
-    for group in scan.groups:
-        if group.active:
-            counts[group.status] = counts.get(group.status, 0) + group.count
-    parts = [f"{count} {status}" for status, count in sorted(counts.items())]
+    parts = [f"{count} {status}" for status, count in sorted(scan.by_status.items()) if count]
     troubles = ("retrying", "zombies", "journal_mismatch")
     parts += [
         f"{findings.values[f'invocations.{name}']} {name.replace('_', ' ')}"
