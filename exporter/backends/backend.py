@@ -10,7 +10,7 @@ from exporter.model.component import Component
 from exporter.model.findings import Findings
 from exporter.model.report import Reading
 from exporter.model.target import Target
-from exporter.remedies.remedy import Remedy, RemedyContext
+from exporter.remedies.remedy import Remedy, TargetContext
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +23,7 @@ class Backend:
     due_now: Callable[[frozenset[Component]], frozenset[Component]]
     """Of what the schedule wants read, what may be read now: a slow scan stretches its interval."""
     remedies: Mapping[str, Remedy]
-    context: Callable[[Findings, Callable[[], datetime]], RemedyContext]
+    context: Callable[[Findings, Callable[[], datetime]], TargetContext]
     """What a remedy works with, given the newest findings and a clock."""
     refresh_secrets: Callable[[], None]
     """Read token files again (after a reload, or when a call was unauthorized)."""

@@ -8,7 +8,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from exporter.app import supported
+from exporter.app import served
 from exporter.cli.options import AsJson, ConfigFile
 from exporter.cli.output import Exit, err, friendly, out, print_json
 from exporter.model.duration import format_duration
@@ -40,7 +40,7 @@ def check_(
     checked = check(
         files or configuration.policy_patterns,
         targets=configuration.targets,
-        supported=supported(configuration),
+        served=served(configuration),
         limits=tuple(limit.window for limit in configuration.settings.limits),
         base=None if files else configuration.base,
     )

@@ -137,14 +137,14 @@ def finish(
 ) -> Operation:
     """Close it and free the target.
 
-    Refused while still ``reserved`` it has provably written nothing (each write is announced by
-    ``acting``): it gives back its budget and its cooldown. Otherwise a benign change of the world
-    between plan and act could use up a limit ``per: forever``.
+    What was refused has written nothing: no write was announced (``acting``), or the other side
+    answered that it refused it. It gives back its budget and its cooldown. Otherwise a benign
+    change of the world between plan and act could use up a limit ``per: forever``.
     """
     values: dict[str, Any] = {"error": clean_text(error)} if error else {}
     if after is not None:
         values["after"] = clean(after)
-    untouched = outcome is Outcome.REFUSED and row["phase"] == Phase.RESERVED
+    untouched = outcome is Outcome.REFUSED
     body = {"outcome": str(outcome), "counted": not untouched, **values}
     if untouched:
         values |= {"counted_at": None, "touched_at": None}

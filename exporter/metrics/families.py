@@ -20,8 +20,8 @@ from exporter.model.report import Reading
 from exporter.model.views import (
     STATUSES,
     InvocationGroup,
-    InvocationsView,
     InvocationSummary,
+    InvocationsView,
 )
 
 Rows = Mapping[tuple[str, ...], float]

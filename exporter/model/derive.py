@@ -33,8 +33,8 @@ from exporter.model.views import (
     DriftView,
     FailedRun,
     IngressView,
-    InvocationsView,
     InvocationSummary,
+    InvocationsView,
     ServiceList,
     ServicesView,
 )

@@ -16,8 +16,8 @@ from exporter.model.drift import Drift
 from exporter.model.target import Target
 from exporter.model.views import (
     AdminView,
-    InvocationsView,
     InvocationSummary,
+    InvocationsView,
     Reachable,
     ServicesView,
 )

@@ -57,9 +57,7 @@ def deployment_item(fact: DeploymentFact, now: datetime) -> Item:
             "unpinned": fact.unpinned,
             "created_age": age_of(deployment.created_at, now),
             "state_age": None if fact.state == "unknown" else fact.state_age,
-            "services": sorted(deployment.services)
-            if isinstance(deployment, Deployment)
-            else None,
+            "services": sorted(deployment.services) if isinstance(deployment, Deployment) else None,
         }
     )
     return Item("deployments", deployment.id, values)

@@ -22,8 +22,8 @@ from exporter.model.views import (
     DriftView,
     FailedRun,
     IngressView,
-    InvocationsView,
     InvocationSummary,
+    InvocationsView,
     ServiceList,
     ServicesView,
 )

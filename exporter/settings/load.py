@@ -108,9 +108,7 @@ class Configuration:
             with suppress(ConfigurationError):
                 files += self.web.files
         for target in self.settings.targets:
-            for ref in (target.ingress_token, target.admin_token):
-                if ref is not None and ref.file is not None:
-                    files.append(ref.file)
+            files += [ref.file for ref in target.secrets if ref.file is not None]
         return [path for path in files if not path.is_dir()]
 
     def choose(self, name: str | None) -> str:
@@ -170,8 +168,15 @@ def _beside(base: Path, given: dict[str, Any]) -> dict[str, Any]:
 def _with_secrets(base: Path, target: object) -> object:
     if not isinstance(target, dict):
         return target
-    refs = {key: target.get(key) for key in ("ingress_token", "admin_token")}
-    return target | {
+    dalp = target.get("dalp")
+    if isinstance(dalp, dict):
+        target = target | {"dalp": _placed(base, dalp, "api_key")}
+    return _placed(base, target, "ingress_token", "admin_token")
+
+
+def _placed(base: Path, section: dict[str, Any], *keys: str) -> dict[str, Any]:
+    refs = {key: section.get(key) for key in keys}
+    return section | {
         key: {**ref, "file": str(base / ref["file"])}
         for key, ref in refs.items()
         if isinstance(ref, dict) and isinstance(ref.get("file"), str)

@@ -18,8 +18,8 @@ from exporter.model.report import Reading, Report
 from exporter.model.views import (
     AdminView,
     DeploymentList,
-    InvocationsView,
     InvocationSummary,
+    InvocationsView,
     ServiceList,
     ServicesView,
 )
@@ -213,4 +213,6 @@ def _invocations(
         )
         for f in view.recent_failures[:RECENT_FAILURES]
     ]
-    return InvocationsAnswer(status=status, by_status=dict(view.by_status), recent_failures=failures, error=error)
+    return InvocationsAnswer(
+        status=status, by_status=dict(view.by_status), recent_failures=failures, error=error
+    )

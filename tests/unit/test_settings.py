@@ -379,7 +379,6 @@ def test_unknown_keys_are_refused(write: Write, more: str, line: str) -> None:
         ("history:\n", "5:1: history: "),
         ("    node_url: http://h:5122\n", "5:15: targets[0].node_url: "),
         ("    heartbeat: {service: H}\n", "5:16: targets[0].heartbeat: "),
-        ("    dalp: {url: http://d}\n", "5:11: targets[0].dalp: "),
     ],
 )
 def test_what_is_designed_but_not_built_is_refused(write: Write, more: str, line: str) -> None:
