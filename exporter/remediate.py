@@ -270,6 +270,7 @@ class Remediator:
                 _outcome_of(error, guard),
                 known,
                 error=_told(error, operation=job.operation.id),
+                refused_elsewhere=isinstance(error, RefusedElsewhereError),
             )
             if isinstance(error, StoppedError) and not guard.writes:
                 raise
@@ -305,7 +306,13 @@ class Remediator:
         return await self._finish(job, outcome, result)
 
     async def _finish(
-        self, job: _Job, outcome: Outcome, result: ActResult, error: str | None = None
+        self,
+        job: _Job,
+        outcome: Outcome,
+        result: ActResult,
+        error: str | None = None,
+        *,
+        refused_elsewhere: bool = False,
     ) -> Operation:
         closed = await self._ledger.finish(
             job.operation.id,
@@ -314,6 +321,7 @@ class Remediator:
             now=self._now(),
             after=result.after or None,
             error=error,
+            refused_elsewhere=refused_elsewhere,
         )
         self._closed(closed, job.request)
         return closed
