@@ -104,11 +104,17 @@ def build_dalp(target: Target, connection: RemoteConnection, transport: Transpor
             api=api, target=target, now=now, findings=findings, allowed_urls=allowed
         )
 
+    def refresh_secrets() -> None:
+        before = connection.api_key()
+        connection.api_key.refresh()
+        if connection.api_key() != before:
+            doctor.ask_again()
+
     return Backend(
         target=target,
         probe=doctor.probe,
         due_now=doctor.due_now,
         remedies=REMOTE_REMEDIES,
         context=context,
-        refresh_secrets=connection.api_key.refresh,
+        refresh_secrets=refresh_secrets,
     )

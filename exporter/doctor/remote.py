@@ -34,6 +34,10 @@ class RemoteDoctor:
         waiting = self._wait_until is not None and self.clock() < self._wait_until
         return frozenset() if waiting or self._flight.running else components
 
+    def ask_again(self) -> None:
+        """Do not wait any longer: whom the other side told to wait came with another key."""
+        self._wait_until = None
+
     async def probe(self, due: Iterable[Component]) -> tuple[Reading, ...]:
         """Read all five if one of them is due: it is the same call."""
         if not frozenset(due) & frozenset(RECOVERY_API_COMPONENTS):
