@@ -15,7 +15,7 @@ from tests.medic import Medic
 def other_medic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Medic, Path]]:
     """A daemon whose only target is written anew for each test, and the file with its key."""
     folder = tmp_path_factory.mktemp("other")
-    nowhere = {
+    nowhere: dict[str, object] = {
         "name": "none",
         "ingress_url": "http://127.0.0.1:1",
         "admin_url": "http://127.0.0.1:1",
