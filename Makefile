@@ -2,7 +2,7 @@
 # Restate servers in .local. Both are pinned with hashes; a second run finds them in place.
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check bench lock clean
+.PHONY: help run demo test chaos check bench lock clean
 .DELETE_ON_ERROR:
 
 BIN := .venv/bin
@@ -33,8 +33,12 @@ endif
 demo: $(VENV) $(NEWEST)  ## play a failure and its repair on a real Restate
 	@exec $(BIN)/python deploy/demo/story.py
 
+# Most tests wait for a server most of the time: one process a core halves the whole run.
 test: $(VENV) $(NEWEST) $(OLDEST)  ## run the tests; PYTEST_ARGS='-k name' for some of them
-	@exec $(BIN)/python -m pytest $(PYTEST_ARGS)
+	@exec $(BIN)/python -m pytest -n auto --dist worksteal $(PYTEST_ARGS)
+
+chaos: $(VENV) $(NEWEST)  ## kill the daemon 200 times while it repairs; CHAOS_ARGS='--seed 1'
+	@exec $(BIN)/python -m tests.chaos $(CHAOS_ARGS)
 
 check: $(VENV)  ## lint, format, types, layers
 	$(BIN)/ruff check
@@ -42,7 +46,7 @@ check: $(VENV)  ## lint, format, types, layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(VENV) $(NEWEST)  ## measure a doctor pass and a scrape
+bench: $(VENV) $(NEWEST)  ## measure a doctor pass, a scrape and deciding
 	@exec $(BIN)/python -m tests.benchmarks
 
 # One lock serves Python 3.11 to 3.13: the resolution is the same on all three.

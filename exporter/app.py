@@ -20,13 +20,17 @@ from exporter.ledger.engine import ledger_url
 from exporter.ledger.gateway import Ledger
 from exporter.model.component import Component
 from exporter.model.errors import LedgerUnavailableError
+from exporter.model.message import Receipt, Tell
+from exporter.model.operation import Operation
 from exporter.model.report import Report
 from exporter.model.target import Target, TargetKind
+from exporter.notify import Destination, Notifier
 from exporter.ownership import Ownership
 from exporter.people import People
 from exporter.policy.load import check_against, load_policies
 from exporter.policy.policy import Policy
 from exporter.policy.served import Served
+from exporter.policy.wanted import wanted_by
 from exporter.remediate import OnClosed, Remediator
 from exporter.settings.load import Configuration
 from exporter.settings.schema import Settings, TargetSettings
@@ -37,6 +41,8 @@ from exporter.web.address import parse_address
 from exporter.web.tls import server_context
 
 Wake = Callable[[str, frozenset[Component]], None]
+_LAST_MESSAGES_SECONDS = 5.0
+"""For so long closing tries to deliver what waits to be told."""
 
 
 def utc_now() -> datetime:
@@ -51,11 +57,12 @@ def owner_name() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """What one configuration gives: the targets' backends and the policies over them."""
+    """What one configuration gives: the targets' backends, the policies over them, who is told."""
 
     configuration: Configuration
     backends: dict[str, Backend]
     policies: tuple[Policy, ...]
+    destinations: dict[str, Destination]
 
 
 def check(configuration: Configuration) -> tuple[Policy, ...]:
@@ -73,7 +80,8 @@ def check(configuration: Configuration) -> tuple[Policy, ...]:
         limits=tuple(limit.window for limit in configuration.settings.limits),
         base=configuration.base,
     )
-    check_against(policies, configuration.targets, served(configuration))
+    notifiers = configuration.settings.notifiers
+    check_against(policies, configuration.targets, served(configuration), notifiers)
     return policies
 
 
@@ -91,6 +99,7 @@ class Engine:
         *,
         built: Built,
         transport: Transport,
+        notifier: Notifier,
         fleet: Fleet,
         ledger: Ledger | None,
         remediator: Remediator | None,
@@ -101,6 +110,7 @@ class Engine:
     ) -> None:
         self._built = built
         self._transport = transport
+        self.notifier = notifier
         self.fleet = fleet
         self._ledger = ledger
         self._remediator = remediator
@@ -117,6 +127,7 @@ class Engine:
                 wake=wake,
                 now=now,
             )
+        self._tell_what_is_wanted()
 
     @property
     def configuration(self) -> Configuration:
@@ -171,28 +182,46 @@ class Engine:
 
     def rebuild(self, configuration: Configuration) -> Built:
         """Build another configuration beside this one. ConfigurationError changes nothing."""
-        return build(configuration, self._transport, before=self._built)
+        tell = self.notifier.deliver
+        return build(configuration, self._transport, tell=tell, before=self._built)
 
     def swap(self, built: Built) -> None:
         """Put a built configuration in force. Running rounds and operations keep theirs."""
         for name, backend in self.backends.items():
             if built.backends.get(name) is not backend:
                 self.fleet.forget(name)
+        self.notifier.configure(built.destinations)
         self._built = built
+        self._tell_what_is_wanted()
+
+    def _tell_what_is_wanted(self) -> None:
+        most = self.configuration.settings.max_mode
+        for backend in self.backends.values():
+            backend.want(wanted_by(self.policies, backend.target, most))
 
 
 def build(
-    configuration: Configuration, transport: Transport, *, before: Built | None = None
+    configuration: Configuration,
+    transport: Transport,
+    *,
+    tell: Tell,
+    before: Built | None = None,
 ) -> Built:
     """Build the backends and load the policies of a configuration.
 
     A target that is written as ``before`` keeps its backend, and with it what paces its scans.
     """
-    return Built(configuration, _backends(configuration, transport, before), check(configuration))
+    backends = _backends(configuration, transport, tell, before)
+    return Built(configuration, backends, check(configuration), _destinations(configuration))
+
+
+def _destinations(configuration: Configuration) -> dict[str, Destination]:
+    notifiers = configuration.settings.notifiers.items()
+    return {name: Destination(TokenSource(one.webhook), one.format) for name, one in notifiers}
 
 
 def _backends(
-    configuration: Configuration, transport: Transport, before: Built | None
+    configuration: Configuration, transport: Transport, tell: Tell, before: Built | None
 ) -> dict[str, Backend]:
     settings = configuration.settings
     kept = _written(before.configuration) if before else {}
@@ -203,7 +232,7 @@ def _backends(
             backends[name].refresh_secrets()
         else:
             target_settings, target = written[:2]
-            backends[name] = _backend(settings, target_settings, target, transport)
+            backends[name] = _backend(settings, target_settings, target, transport, tell)
     return backends
 
 
@@ -216,7 +245,7 @@ def _written(configuration: Configuration) -> dict[str, tuple[TargetSettings, Ta
 
 
 def _backend(
-    settings: Settings, written: TargetSettings, target: Target, transport: Transport
+    settings: Settings, written: TargetSettings, target: Target, transport: Transport, tell: Tell
 ) -> Backend:
     if written.dalp is not None:
         remote = dalp.RemoteConnection(
@@ -225,7 +254,7 @@ def _backend(
             target=written.dalp.target,
             allowed_service_urls=settings.allowed_service_urls,
         )
-        return dalp.build_dalp(target, remote, transport)
+        return dalp.build_dalp(target, remote, transport, tell=tell)
     connection = direct.Connection(
         ingress_url=str(written.ingress_url),
         admin_url=str(written.admin_url),
@@ -234,11 +263,11 @@ def _backend(
         timeout=settings.timeout,
         allowed_service_urls=settings.allowed_service_urls,
     )
-    return direct.build_direct(target, connection, transport)
+    return direct.build_direct(target, connection, transport, tell=tell)
 
 
 @asynccontextmanager
-async def open_engine(
+async def open_engine(  # noqa: PLR0913 - one argument an event that somebody may listen to
     configuration: Configuration,
     *,
     with_ledger: bool = True,
@@ -246,7 +275,9 @@ async def open_engine(
     ledger_required: bool = True,
     wake: Wake | None = None,
     on_closed: OnClosed = lambda _operation, _request: None,
+    on_proposed: Callable[[Operation], None] = lambda _operation: None,
     on_ledger_failure: Callable[[], None] = lambda: None,
+    on_receipt: Callable[[Receipt], None] = lambda _receipt: None,
     now: Callable[[], datetime] = utc_now,
 ) -> AsyncIterator[Engine]:
     """Open everything, and close it in reverse.
@@ -256,11 +287,15 @@ async def open_engine(
     """
     async with AsyncExitStack() as stack:
         transport = await stack.enter_async_context(Transport())
+        notifier = Notifier(transport=transport, on_receipt=on_receipt)
+        stack.push_async_callback(notifier.close, _LAST_MESSAGES_SECONDS)
+        tell = notifier.deliver
         built = (
-            build(configuration, transport)
+            build(configuration, transport, tell=tell)
             if with_policies
-            else Built(configuration, _backends(configuration, transport, None), ())
+            else Built(configuration, _backends(configuration, transport, tell, None), (), {})
         )
+        notifier.configure(built.destinations)
         fleet = Fleet()
         ledger: Ledger | None = None
         if with_ledger:
@@ -287,10 +322,12 @@ async def open_engine(
                 fence=lambda: keeping.fence,
                 now=now,
                 on_closed=on_closed,
+                on_proposed=on_proposed,
             )
         engine = Engine(
             built=built,
             transport=transport,
+            notifier=notifier,
             fleet=fleet,
             ledger=ledger,
             remediator=remediator,

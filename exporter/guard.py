@@ -42,7 +42,7 @@ class LeaseGuard:
         now: Callable[[], datetime],
         still_allowed: StillAllowed = always_allowed,
     ) -> None:
-        self._operation_id = operation_id
+        self.operation_id = operation_id
         self._lease = lease
         self._ledger = ledger
         self._owner = owner
@@ -59,7 +59,7 @@ class LeaseGuard:
         if not completes:
             await self._still_allowed()
         await self._ledger.advance(
-            self._operation_id,
+            self.operation_id,
             Phase.ACTING,
             owner=self._owner,
             lease=self._lease,
@@ -70,9 +70,7 @@ class LeaseGuard:
 
     async def item_done(self, outcome: ItemOutcome) -> None:
         """Record what became of one item."""
-        await self._ledger.note_item(
-            self._operation_id, outcome, owner=self._owner, now=self._now()
-        )
+        await self._ledger.note_item(self.operation_id, outcome, owner=self._owner, now=self._now())
 
 
 @asynccontextmanager

@@ -63,7 +63,7 @@ class _Job:
 class Remediator:
     """Runs operations: at most one at a time on a target, in this process and in the ledger."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - two of them are whom to tell what happened
         self,
         *,
         ledger: Ledger,
@@ -73,6 +73,7 @@ class Remediator:
         lease: timedelta,
         now: Callable[[], datetime],
         on_closed: OnClosed = lambda _operation, _request: None,
+        on_proposed: Callable[[Operation], None] = lambda _operation: None,
         fence: Callable[[], Fence | None] = lambda: None,
     ) -> None:
         self._ledger = ledger
@@ -82,10 +83,11 @@ class Remediator:
         self._lease = lease
         self._now = now
         self._on_closed = on_closed
+        self._on_proposed = on_proposed
         self._fence = fence
         self._tasks: dict[asyncio.Task[Any], str] = {}
         self.busy: dict[str, str] = {}
-        """By target, the remedy that runs in this process now, preflight included."""
+        """By what it locks, the remedy that runs in this process now, preflight included."""
         self.refusals = Refusals()
 
     def submit(
@@ -102,7 +104,7 @@ class Remediator:
 
         ``still_wanted`` is asked after the preflight, which may take long, before it is reserved.
         """
-        if request.target not in self.busy:
+        if request.lock not in self.busy:
             performing = self._perform(
                 request,
                 backend,
@@ -111,7 +113,7 @@ class Remediator:
                 still_allowed=still_allowed,
             )
             work = self._run(subject, request, performing)
-            self._start(work, target=request.target, remedy=request.remedy)
+            self._start(work, lock=request.lock, remedy=request.remedy)
 
     def resume(
         self,
@@ -122,7 +124,7 @@ class Remediator:
         """Finish the verification of an operation whose owner died after its last write."""
         if operation.target not in self.busy:
             work = self._resume(operation, backend, verification)
-            self._start(work, target=operation.target, remedy=operation.remedy)
+            self._start(work, lock=operation.target, remedy=operation.remedy)
 
     async def drain(self, timeout_seconds: float) -> bool:
         """Wait for running operations to finish. False when some were still running."""
@@ -237,8 +239,11 @@ class Remediator:
             return await self._carry_out(job), plan
 
     async def _propose(self, request: Request, plan: Plan) -> Operation:
-        proposed = await self._ledger.propose(request, plan, owner=self._owner, now=self._now())
+        now = self._now()
+        proposed = await self._ledger.propose(request, plan, owner=self._owner, now=now)
         _log.info("operation.proposed", operation=proposed.id, plan=proposed.summary)
+        if proposed.created_at == now:  # otherwise it had been waiting already
+            self._on_proposed(proposed)
         return proposed
 
     async def end_proposal(self, operation_id: str, outcome: Outcome, why: str) -> None:
@@ -402,21 +407,21 @@ class Remediator:
         ):
             await self._verify(job, result, since=self._now())
 
-    def _start(self, work: Coroutine[Any, Any, None], *, target: str, remedy: str) -> None:
-        self.busy[target] = remedy
-        task = asyncio.ensure_future(self._guarded(work, target))
-        self._tasks[task] = target
+    def _start(self, work: Coroutine[Any, Any, None], *, lock: str, remedy: str) -> None:
+        self.busy[lock] = remedy
+        task = asyncio.ensure_future(self._guarded(work, lock))
+        self._tasks[task] = lock
         task.add_done_callback(lambda done: self._tasks.pop(done, None))
 
-    async def _guarded(self, work: Coroutine[Any, Any, None], target: str) -> None:
+    async def _guarded(self, work: Coroutine[Any, Any, None], lock: str) -> None:
         try:
             await work
         except MedicError as error:
-            _log.warning("operation.stopped", target=target, error=str(error))
+            _log.warning("operation.stopped", target=lock, error=str(error))
         except Exception:  # noqa: BLE001 - the task ends here; the row's lease tells the rest
-            _log.exception("operation.crashed", target=target)
+            _log.exception("operation.crashed", target=lock)
         finally:
-            self.busy.pop(target, None)
+            self.busy.pop(lock, None)
 
 
 async def preview(

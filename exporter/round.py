@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -20,9 +21,10 @@ from exporter.model.errors import LedgerUnavailableError, StoppedError
 from exporter.model.findings import Findings
 from exporter.model.hold import HoldReason
 from exporter.model.target import Target
+from exporter.policy.actions import ACTIONS
 from exporter.policy.approval import Ruling, rulings
 from exporter.policy.circumstances import breaker_is_open, forbidden
-from exporter.policy.decide import decide, first_act, still_wrong, to_request, together
+from exporter.policy.decide import decide, first_acts, still_wrong, to_request, together
 from exporter.policy.limits import remaining
 from exporter.policy.policy import Policy
 from exporter.policy.waiting import ENOUGH_READINGS
@@ -110,6 +112,8 @@ class Rounds:
         self._instruments.storms(self._surroundings.storms(now))
         self._on_decided(target.name, decisions, now)
         self._instruments.target_owned(target.name, owned=world.owned)
+        expires_at = backend.tokens().admin_expires_at  # after secrets were read again
+        self._instruments.admin_token(target.name, expires_at=expires_at)
         if ledger_ok:
             self._show_limits(watched, world, now)
         self._instruments.round_ended(report, findings, decisions, readings, now=now)
@@ -257,22 +261,24 @@ class Rounds:
             _log.warning("ledger.unavailable", error=str(error))
 
     def _submit(self, watched: Watched, findings: Findings, decisions: Sequence[Decision]) -> None:
-        decision = first_act(decisions)
-        if decision is None or not self.accepting:
+        if not self.accepting:
             return
-        policy = next(p for p in watched.policies if p.name == decision.subject.policy)
-        batch = together(decision, decisions, policy)
-        request = to_request(decision, policy, findings, batch)
-        self._remediator.submit(
-            decision.subject,
-            request,
-            watched.backend,
-            verification_of(policy, decision.subject.item),
-            still_wanted=lambda: self.accepting and watched.in_force(policy),
-            still_allowed=lambda: self._still_allowed(
-                watched, policy, approved=request.proposal is not None
-            ),
-        )
+        policies = {policy.name: policy for policy in watched.policies}
+        for decision in first_acts(decisions, policies):
+            policy = policies[decision.subject.policy]
+            request = to_request(decision, policy, findings, together(decision, decisions, policy))
+            approved = request.proposal is not None
+            self._remediator.submit(
+                decision.subject,
+                request,
+                watched.backend,
+                verification_of(policy, decision.subject.item),
+                still_wanted=partial(self._still_wanted, watched, policy),
+                still_allowed=partial(self._still_allowed, watched, policy, approved=approved),
+            )
+
+    def _still_wanted(self, watched: Watched, policy: Policy) -> bool:
+        return self.accepting and watched.in_force(policy)
 
     async def _still_allowed(self, watched: Watched, policy: Policy, *, approved: bool) -> None:
         """Ask again, right before a write, what may have changed since the policy decided."""
@@ -285,7 +291,14 @@ class Rounds:
 
 
 def verification_of(policy: Policy, item: str | None) -> Verification:
-    """What must be seen before an operation of a policy counts as verified."""
+    """What must be seen before an operation of a policy counts as verified.
+
+    Of what stays as it was, only the remedy's own check can tell.
+    """
+    if not policy.mends:
+        return Verification()  # what it is about is as wrong as before
+    if ACTIONS[policy.action].item_stays:
+        return Verification(policy.verify.within, policy.verify.healthy_for)
     return Verification(
         within=policy.verify.within,
         healthy_for=policy.verify.healthy_for,

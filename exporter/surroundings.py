@@ -13,6 +13,7 @@ import structlog
 
 from exporter.model.decision import Decision, Mode, Result, Subject, Waiting
 from exporter.model.findings import Tally
+from exporter.model.hold import HoldReason
 from exporter.model.identity import Identities, Identity
 from exporter.model.operation import Usage
 from exporter.model.relapse import Relapse
@@ -97,11 +98,12 @@ class Surroundings:
         )
 
     def tally(self, target: str) -> Tally:
-        """How often each key was recovered and each invocation resumed."""
+        """How often each key was recovered and each invocation resumed or restarted."""
         counts = self._ledger.standing.item_counts
         return Tally(
             recoveries=counts(target, "recover-stuck-workflow"),
             resumes=counts(target, "resume-invocations"),
+            restarts=counts(target, "restart-invocations"),
         )
 
     def decided(self, target: Target, decisions: tuple[Decision, ...], *, now: datetime) -> None:
@@ -116,6 +118,7 @@ class Surroundings:
         return {
             policy.name: (counts[policy.name][0], policy.storm.allowed(counts[policy.name][1]))
             for policy in self._health.policies
+            if HoldReason.STORM not in policy.waives
         }
 
     def news(self, target: str) -> Identity | None:
@@ -144,12 +147,11 @@ class Surroundings:
         return self._ledger.standing.orders.identities.get(target)
 
     def _open(self, target: str) -> dict[str, OpenOperation]:
-        """The open operation on the target: in the ledger, or still in its preflight here."""
+        """What is open by what it locks: in the ledger, or here before or without a row there."""
+        running = self._remediator.busy.items()
+        here = {lock: OpenOperation("preflight", remedy) for lock, remedy in running}
         found = self._ledger.standing.open_on(target)
-        if found is not None:
-            return {target: OpenOperation(found.id, found.remedy)}
-        running = self._remediator.busy.get(target)
-        return {target: OpenOperation("preflight", running)} if running else {}
+        return here | ({target: OpenOperation(found.id, found.remedy)} if found else {})
 
     def _proposal(self, subject: Subject, now: datetime) -> Proposal | None:
         standing = self._ledger.standing

@@ -75,7 +75,8 @@ class Verifier:
         healthy_since: datetime | None = None
         cutoff, pause = since, _FIRST_PAUSE
         while True:
-            self._wake(target.name, wanted)
+            if wanted:
+                self._wake(target.name, wanted)
             report = await self._fleet.fresher(
                 target.name, wanted, after=cutoff, timeout_seconds=self._left(deadline)
             )

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import json
 import signal
+import ssl
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
+from exporter.ledger.engine import connect, ledger_url
+from exporter.ledger.keys import digest_of, new_key
+from exporter.ledger.store import Store
+from exporter.model.keys import Role
 from lab import Child, Restate, clean_environment, free_ports, wait_until
 
 PATIENCE_SECONDS = 30.0
 _ROOT = Path(__file__).parents[1]
+_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""Loading certificates for each look would take 20 ms, and none is ever shown on loopback."""
 _T = TypeVar("_T")
 
 
@@ -133,23 +141,32 @@ class Medic:
 
     def get(self, path: str, **headers: str) -> httpx.Response:
         """A GET as a browser or Prometheus sends it."""
-        url = f"http://127.0.0.1:{self.port}{path}"
-        return httpx.get(url, headers=headers, timeout=10, trust_env=False)
+        return httpx.get(self.url(path), headers=headers, timeout=10, trust_env=False, verify=_TLS)
 
-    def post(
-        self, path: str, body: object = None, *, seconds: float = 60, **headers: str
-    ) -> httpx.Response:
+    def post(self, path: str, body: object = None, **headers: str) -> httpx.Response:
         """A POST, of JSON if there is a body; ``x_api_key`` is the header ``X-Api-Key``."""
-        url = f"http://127.0.0.1:{self.port}{path}"
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         json_body = {} if body is None else {"json": body}
-        return httpx.post(url, headers=sent, timeout=seconds, trust_env=False, **json_body)  # type: ignore[arg-type]
+        return httpx.post(
+            self.url(path),
+            headers=sent,
+            timeout=60,
+            trust_env=False,
+            verify=_TLS,
+            **json_body,  # type: ignore[arg-type]
+        )
+
+    def url(self, path: str) -> str:
+        """Where a path is."""
+        return f"http://127.0.0.1:{self.port}{path}"
 
     def key(self, name: str = "ops", role: str = "operator") -> str:
-        """A new key for the HTTP interface, made as a person makes one."""
-        answer = self.command("key", "new", name, "--role", role)
-        assert answer.returncode == 0, answer.stderr
-        return answer.stdout.strip()
+        """A new key for the HTTP interface, put into the ledger as ``key new`` does."""
+        secret, engine = new_key(), connect(ledger_url(f"sqlite:///{self.folder}/data/medic.db"))
+        now = datetime.now(UTC)
+        Store(engine).add_key(name, Role(role), digest=digest_of(secret), actor="mira", now=now)
+        engine.dispose()
+        return secret
 
     def samples(self, name: str) -> dict[tuple[tuple[str, str], ...], float]:
         """The samples of one metric, without its prefix: sorted labels to value."""

@@ -8,8 +8,11 @@ from datetime import datetime
 
 from exporter.model.component import Component
 from exporter.model.findings import Findings
-from exporter.model.report import Reading
+from exporter.model.report import Reading, Report
 from exporter.model.target import Target
+from exporter.model.token import Tokens
+from exporter.model.wanted import Wanted
+from exporter.model.work import Work
 from exporter.remedies.remedy import Remedy, TargetContext
 
 
@@ -25,5 +28,14 @@ class Backend:
     remedies: Mapping[str, Remedy]
     context: Callable[[Findings, Callable[[], datetime]], TargetContext]
     """What a remedy works with, given the newest findings and a clock."""
+    want: Callable[[Wanted], None] = lambda _wanted: None
+    """What its probes read from now on beyond what is always read, where the target has it."""
     refresh_secrets: Callable[[], None]
     """Read token files again (after a reload, or when a call was unauthorized)."""
+    tokens: Callable[[], Tokens] = Tokens
+    """What the credentials in use tell about themselves."""
+    work_of: Callable[[str, str | None, Report], Awaitable[Work]] | None = None
+    """The invocations of a service, or of one of its keys; None where nobody can be asked.
+
+    Takes a fresh report and raises CallFailedError when the server cannot tell.
+    """

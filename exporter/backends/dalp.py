@@ -18,10 +18,11 @@ from exporter.doctor.remote import RemoteDoctor
 from exporter.model.component import RECOVERY_API_COMPONENTS
 from exporter.model.decision import Mode
 from exporter.model.findings import Findings
+from exporter.model.message import Tell
 from exporter.model.target import Target, normalise_url
 from exporter.operator_api import OperatorApi
 from exporter.policy.served import Served, ServedRemedy
-from exporter.remedies.remedy import TargetContext
+from exporter.remedies.remedy import TargetContext, tells_nobody
 from exporter.remedies.remote import REMOTE_REMEDIES, RemoteContext
 from exporter.transport import Transport
 
@@ -77,6 +78,7 @@ SERVED = Served(
         "item.age",
         "item.recoveries",
     },
+    lists=frozenset({"workers", "deployments", "workflows.failed"}),
 )
 """What the documented answers hold, and no more."""
 
@@ -91,7 +93,9 @@ class RemoteConnection:
     allowed_service_urls: tuple[str, ...] = ()
 
 
-def build_dalp(target: Target, connection: RemoteConnection, transport: Transport) -> Backend:
+def build_dalp(
+    target: Target, connection: RemoteConnection, transport: Transport, *, tell: Tell = tells_nobody
+) -> Backend:
     """Build the backend of one remote target; nothing is called yet."""
     api = OperatorApi(
         transport, url=connection.url, key=connection.api_key, target=connection.target
@@ -101,7 +105,7 @@ def build_dalp(target: Target, connection: RemoteConnection, transport: Transpor
 
     def context(findings: Findings, now: Callable[[], datetime]) -> TargetContext:
         return RemoteContext(
-            api=api, target=target, now=now, findings=findings, allowed_urls=allowed
+            api=api, target=target, now=now, findings=findings, allowed_urls=allowed, tell=tell
         )
 
     def refresh_secrets() -> None:

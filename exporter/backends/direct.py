@@ -8,14 +8,19 @@ from datetime import UTC, datetime, timedelta
 
 from exporter.backends.backend import Backend
 from exporter.backends.token import Token
-from exporter.doctor import PROBES, ProbeContext, probe_all
+from exporter.doctor import PROBES, ProbeContext, probe_all, work
 from exporter.model.component import Component
 from exporter.model.findings import Findings
-from exporter.model.report import Reading
+from exporter.model.message import Tell
+from exporter.model.report import Reading, Report
 from exporter.model.target import Target, normalise_url
+from exporter.model.token import Tokens, tokens_of
+from exporter.model.views import AdminView, InvocationsView
+from exporter.model.wanted import Wanted
+from exporter.model.work import Work
 from exporter.policy.served import Served
 from exporter.remedies.catalogue import REMEDIES
-from exporter.remedies.remedy import RemedyContext
+from exporter.remedies.remedy import RemedyContext, tells_nobody
 from exporter.restate_api import connect
 from exporter.transport import Transport
 
@@ -36,7 +41,9 @@ SERVED = Served.all_of(REMEDIES)
 """A Restate itself can be asked everything."""
 
 
-def build_direct(target: Target, connection: Connection, transport: Transport) -> Backend:
+def build_direct(
+    target: Target, connection: Connection, transport: Transport, *, tell: Tell = tells_nobody
+) -> Backend:
     """Build the backend of one Restate; nothing is called yet."""
     api = connect(
         transport,
@@ -46,7 +53,8 @@ def build_direct(target: Target, connection: Connection, transport: Transport) -
         admin_token=connection.admin_token,
         timeout=connection.timeout,
     )
-    probing = ProbeContext(api=api, target=target)
+    wanted = Wanted()
+    probing = ProbeContext(api=api, target=target, wanted=lambda: wanted)
     allowed = frozenset(normalise_url(url) for url in connection.allowed_service_urls)
 
     async def probe(due: Iterable[Component]) -> tuple[Reading, ...]:
@@ -55,14 +63,34 @@ def build_direct(target: Target, connection: Connection, transport: Transport) -
     def due_now(components: frozenset[Component]) -> frozenset[Component]:
         return components if probing.scans.due() else components - {Component.INVOCATIONS}
 
+    def want(more: Wanted) -> None:
+        nonlocal wanted
+        wanted = more
+
     def context(findings: Findings, now: Callable[[], datetime]) -> RemedyContext:
         return RemedyContext(
-            api=api, target=target, now=now, findings=findings, allowed_urls=allowed
+            api=api,
+            target=target,
+            now=now,
+            findings=findings,
+            allowed_urls=allowed,
+            tell=tell,
         )
 
     def refresh_secrets() -> None:
         connection.ingress_token.refresh()
         connection.admin_token.refresh()
+
+    def tokens() -> Tokens:
+        return tokens_of(ingress=connection.ingress_token(), admin=connection.admin_token())
+
+    async def work_of(service: str, key: str | None, report: Report) -> Work:
+        admin = report.readings.get(Component.ADMIN)
+        scan = report.readings.get(Component.INVOCATIONS)
+        version = admin.view.version if admin and isinstance(admin.view, AdminView) else None
+        seen = scan.view if scan and isinstance(scan.view, InvocationsView) else None
+        version = version or await api.admin.version()
+        return await work.look(probing, service, key, version=version, scan=seen)
 
     return Backend(
         target=target,
@@ -70,5 +98,8 @@ def build_direct(target: Target, connection: Connection, transport: Transport) -
         due_now=due_now,
         remedies=REMEDIES,
         context=context,
+        want=want,
         refresh_secrets=refresh_secrets,
+        tokens=tokens,
+        work_of=work_of,
     )

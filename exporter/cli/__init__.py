@@ -12,4 +12,4 @@ def main() -> None:
     """Run the command line (the ``restate-medic`` entry point)."""
     from exporter.cli.root import app  # noqa: PLC0415 - keeps ``import exporter.cli`` free of work
 
-    sys.exit(app())
+    sys.exit(app(prog_name="restate-medic"))

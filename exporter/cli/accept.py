@@ -19,7 +19,7 @@ from exporter.settings.load import Configuration, load
 
 @friendly
 def accept(
-    target: Annotated[str, typer.Argument(help="The target that policies hold.")],
+    target: Annotated[str, typer.Argument(help="The target that policies hold.", metavar="TARGET")],
     *,
     yes: Yes = False,
     reason: Reason = "",

@@ -9,12 +9,23 @@ from typing import Annotated, NoReturn
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
 from exporter.app import utc_now
 from exporter.cli.options import AsJson, ConfigFile
 from exporter.cli.orders import Reason, actor, open_ledger
-from exporter.cli.output import OUTCOME_STYLE, Exit, err, fail, friendly, out, print_json, when
+from exporter.cli.output import (
+    OUTCOME_STYLE,
+    Exit,
+    bullets,
+    columns,
+    err,
+    fail,
+    friendly,
+    lay_out,
+    out,
+    print_json,
+    when,
+)
 from exporter.ledger.gateway import Ledger
 from exporter.model.operation import Operation, Outcome, Phase
 from exporter.settings.load import load
@@ -41,15 +52,13 @@ def approvals(*, config_file: ConfigFile = None, as_json: AsJson = False) -> Non
     if not found:
         out.print("nothing waits for approval")
         return
-    table = Table(box=None, pad_edge=False)
-    for heading in ("id", "until", "what"):
-        table.add_column(heading, no_wrap=heading != "what", overflow="fold")
+    table = columns("id", "until", "what", fold="what")
     for one in found:
         who = f"{one.remedy} on {one.target} by {one.actor}"
         said = f", approved by {one.approved_by}" if one.approved_by else ""
         what = f"{escape(one.summary)}\n[dim]{escape(who + said)}[/]"
         table.add_row(one.id, when(one.lease_until), what)
-    out.print(table)
+    lay_out(table)
 
 
 @friendly
@@ -127,8 +136,7 @@ async def _show(ledger: Ledger, found: Operation) -> None:
     """The plan as it was written down: what a yes is a yes to."""
     out.print(f"[bold]{escape(found.summary)}[/]")
     first = (await ledger.entries(found.id))[0].data
-    for step in first.get("steps", ()):
-        out.print(f"  • {escape(str(step))}")
+    lay_out(bullets(map(str, first.get("steps", ()))))
     for name, value in found.values.items():
         out.print(f"  [dim]{escape(f'{name} = {value}')}[/]")
     out.print(f"  [dim]by {escape(found.actor)}, until {when(found.lease_until)}[/]")

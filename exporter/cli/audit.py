@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,15 +11,26 @@ from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
 from exporter.cli.options import AsJson, ConfigFile
-from exporter.cli.output import OUTCOME_STYLE, Exit, fail, friendly, out, print_json, when
+from exporter.cli.output import (
+    OUTCOME_STYLE,
+    Exit,
+    bullets,
+    columns,
+    fail,
+    friendly,
+    lay_out,
+    out,
+    print_json,
+    when,
+)
 from exporter.ledger.gateway import Ledger
 from exporter.model.operation import Operation, Outcome
 from exporter.settings.load import load
 from exporter.wire.operation import operation_json
 
+_NOTHING: tuple[object, ...] = (None, "", [], {}, False)
 app = typer.Typer(help="Look at the ledger of operations.", no_args_is_help=True)
 
 
@@ -55,10 +67,7 @@ def list_(
         out.print("no operations")
         return
     # Two lines for each: side by side, the columns do not fit into a usual terminal.
-    table = Table(box=None, pad_edge=False)
-    table.add_column("when", no_wrap=True)
-    table.add_column("outcome", no_wrap=True)
-    table.add_column("what", overflow="fold")
+    table = columns("when", "outcome", "what", fold="what")
     for o in operations:
         style = OUTCOME_STYLE.get(o.outcome, "red") if o.outcome else "cyan"
         who = f"{o.remedy} on {escape(o.target)} by {escape(o.actor)}, {o.id}"
@@ -67,13 +76,15 @@ def list_(
             f"[{style}]{o.outcome or o.phase}[/]" + (" [red]relapsed[/]" if o.relapsed_at else ""),
             f"{escape(o.error or o.summary)}\n[dim]{who}[/]",
         )
-    out.print(table)
+    lay_out(table)
 
 
 @app.command("show")
 @friendly
 def show(
-    operation: Annotated[str, typer.Argument(help="The operation's id, or how it begins.")],
+    operation: Annotated[
+        str, typer.Argument(help="The operation's id, or how it begins.", metavar="ID")
+    ],
     *,
     config_file: ConfigFile = None,
     as_json: AsJson = False,
@@ -83,17 +94,25 @@ def show(
     if as_json:
         print_json({**operation_json(found), "entries": entries})
         return
-    for name, value in operation_json(found).items():
-        if value not in (None, "", [], {}):
-            out.print(f"[bold]{name:>15}[/]  {escape(_text(value))}")
-    out.print()
-    table = Table(box=None, pad_edge=False)
-    for heading in ("entry", "when", "kind"):
-        table.add_column(heading, no_wrap=True)
-    table.add_column("what", overflow="fold")
+    fields = operation_json(found)
+    table = columns("name", "value", fold="value")
+    table.show_header = False
+    for name, value in fields.items():
+        if value not in _NOTHING:
+            table.add_row(f"[bold]{name}[/]", escape(_text(value)))
+    lay_out(table, "", "[bold]what happened[/]")
+    told = list(map(_text, fields.values()))
     for entry in entries:
-        table.add_row(str(entry["seq"]), entry["at"], entry["kind"], escape(_text(entry["body"])))
-    out.print(table)
+        lay_out(f"{entry['seq']}  {entry['at']}  [cyan]{entry['kind']}[/]")
+        lay_out(bullets(_news(json.loads(entry["body"]), told)))
+
+
+def _news(body: dict[str, Any], told: list[str]) -> list[str]:
+    """What an entry adds to what was told above or by an earlier entry."""
+    news = [(name, _text(value)) for name, value in body.items() if value not in _NOTHING]
+    fresh = [(name, text) for name, text in news if text not in told]
+    told.extend(text for _, text in fresh)
+    return [f"{name}: {text}" for name, text in fresh]
 
 
 async def _one(name: str, config_file: Path | None) -> tuple[Operation, list[dict[str, Any]]]:
@@ -123,7 +142,10 @@ async def _ledger(config_file: Path | None) -> AsyncIterator[Ledger]:
 
 def _text(value: object) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{k}={_text(v)}" for k, v in value.items())
+        return ", ".join(
+            f"{k}={{{_text(v)}}}" if isinstance(v, dict) else f"{k}={_text(v)}"
+            for k, v in value.items()
+        )
     if isinstance(value, list):
         return ", ".join(_text(v) for v in value) or "none"
     return str(value)

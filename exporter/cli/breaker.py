@@ -7,12 +7,12 @@ from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
 from exporter.app import check, utc_now
 from exporter.cli.options import AsJson, ConfigFile
 from exporter.cli.orders import Reason, actor, known, open_ledger
-from exporter.cli.output import Exit, fail, friendly, out, print_json, when
+from exporter.cli.output import Exit, columns, fail, friendly, lay_out, out, print_json, when
+from exporter.model.hold import HoldReason
 from exporter.policy.actions import ACTIONS
 from exporter.policy.breaker import opened
 from exporter.settings.load import Configuration, load
@@ -31,24 +31,33 @@ def list_(*, config_file: ConfigFile = None, as_json: AsJson = False) -> None:
     if not rows:
         out.print("no breaker is open")
         return
-    table = Table(box=None, pad_edge=False)
-    for heading in ("policy", "target", "closes", "why"):
-        table.add_column(heading, overflow="fold")
+    table = columns("target", "closes", "policy", fold="policy")
     for row in rows:
-        table.add_row(*(escape(row[name] or "by a person") for name in row))
-    out.print(table)
+        stopped = f"{escape(row['policy'])}\n[dim]{escape(row['why'])}[/]"
+        table.add_row(escape(row["target"]), row["closes"] or "by a person", stopped)
+    lay_out(table)
 
 
 @app.command("reset")
 @friendly
 def reset(
-    target: Annotated[str | None, typer.Argument(show_default=False)] = None,
-    remedy: Annotated[str | None, typer.Argument(show_default=False)] = None,
+    target: Annotated[
+        str | None, typer.Argument(help="The target.", metavar="TARGET", show_default=False)
+    ] = None,
+    remedy: Annotated[
+        str | None,
+        typer.Argument(
+            help="The remedy, such as force-redeploy.", metavar="REMEDY", show_default=False
+        ),
+    ] = None,
     *,
     policy: Annotated[
         str | None,
         typer.Option(
-            "--policy", help="A policy that is stopped on every target.", show_default=False
+            "--policy",
+            help="A policy that is stopped on every target.",
+            metavar="NAME",
+            show_default=False,
         ),
     ] = None,
     reason: Reason = "",
@@ -78,7 +87,7 @@ async def _open(configuration: Configuration) -> list[dict[str, Any]]:
     policies, now = check(configuration), utc_now()
     rows: list[dict[str, Any]] = []
     async with open_ledger(configuration) as ledger:
-        for policy in policies:
+        for policy in (p for p in policies if HoldReason.BREAKER_OPEN not in p.waives):
             for target in filter(policy.matches, configuration.targets):
                 found = opened(
                     policy.breaker,

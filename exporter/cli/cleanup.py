@@ -16,7 +16,9 @@ def cleanup(
     url: Annotated[
         str | None,
         typer.Argument(
-            help="The URL to keep; the target's only worker by default.", show_default=False
+            metavar="URL",
+            help="The URL to keep; the target's only worker by default.",
+            show_default=False,
         ),
     ] = None,
     *,

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from typing import Annotated
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
 from exporter.app import Engine, open_engine
 from exporter.cli.options import AsJson, ConfigFile
-from exporter.cli.output import STYLE, Exit, friendly, out, print_json
-from exporter.model.component import Component, Status
+from exporter.cli.output import STYLE, Exit, columns, err, friendly, lay_out, print_json, when
+from exporter.model.component import Component, Reason, Status
 from exporter.model.derive import derive
 from exporter.model.findings import Findings
 from exporter.model.redact import redact_text
 from exporter.model.report import Reading, Report
+from exporter.model.token import Tokens, admin_refusal, ingress_refusal
 from exporter.settings.load import Configuration, load
 from exporter.wire.doctor import doctor_answer
 
@@ -25,7 +25,10 @@ from exporter.wire.doctor import doctor_answer
 @friendly
 def doctor(
     target: Annotated[
-        str | None, typer.Argument(help="Which target; all of them by default.", show_default=False)
+        str | None,
+        typer.Argument(
+            help="Which target; all of them by default.", metavar="TARGET", show_default=False
+        ),
     ] = None,
     *,
     config_file: ConfigFile = None,
@@ -39,30 +42,36 @@ def doctor(
     names = configuration.choose_all(target)
     if as_json:
         names = [configuration.choose(target)]
-    findings, reports = asyncio.run(_read(configuration, names))
-    now = datetime.now(UTC)
+    with err.status("looking ..."):
+        seen = asyncio.run(_read(configuration, names))
     if as_json:
-        print_json(doctor_answer(reports[names[0]], now=now).as_json())
+        first = seen[0]
+        print_json(doctor_answer(first.report, now=first.findings.at).as_json())
     else:
-        for name in names:
-            _print(reports[name], findings[name])
-    raise typer.Exit(int(_worst(list(findings.values()))))
+        for one in seen:
+            _print(one)
+    raise typer.Exit(int(_worst([one.findings for one in seen])))
 
 
-async def _read(
-    configuration: Configuration, names: list[str]
-) -> tuple[dict[str, Findings], dict[str, Report]]:
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What one target showed. ``findings`` are as of when it was asked, so nothing is stale."""
+
+    report: Report
+    findings: Findings
+    tokens: Tokens
+
+
+async def _read(configuration: Configuration, names: list[str]) -> list[_Seen]:
     async with open_engine(configuration, with_ledger=False, with_policies=False) as engine:
-        reports = dict(
-            zip(names, await asyncio.gather(*(_one(engine, n) for n in names)), strict=True)
-        )
-        now = engine.now()
-        found = {n: derive(reports[n], engine.backends[n].target, now=now) for n in names}
-        return found, reports
+        return await asyncio.gather(*(_one(engine, name) for name in names))
 
 
-async def _one(engine: Engine, name: str) -> Report:
-    return await engine.read(name, frozenset(Component))
+async def _one(engine: Engine, name: str) -> _Seen:
+    asked, backend = engine.now(), engine.backends[name]
+    # Discoveries may take minutes; what answered at once is not too old because of them.
+    report = await engine.read(name, frozenset(Component))
+    return _Seen(report, derive(report, backend.target, now=asked), backend.tokens())
 
 
 def _worst(findings: list[Findings]) -> Exit:
@@ -78,11 +87,10 @@ def _worst(findings: list[Findings]) -> Exit:
     return Exit.FINE if fine else Exit.UNHEALTHY
 
 
-def _print(report: Report, findings: Findings) -> None:
-    table = Table(title=f"target {report.target}", title_justify="left", box=None, pad_edge=False)
-    for heading in ("component", "status", "latency"):
-        table.add_column(heading, no_wrap=True)
-    table.add_column("what it saw")
+def _print(seen: _Seen) -> None:
+    report, findings = seen.report, seen.findings
+    table = columns("component", "status", "latency", "what it saw", fold="what it saw")
+    table.title, table.title_justify = f"target {escape(report.target)}", "left"
     for component in findings.target.intervals:
         reading = report.readings.get(component)
         state = findings.components[component]
@@ -92,24 +100,24 @@ def _print(report: Report, findings: Findings) -> None:
             str(component),
             f"[{style}]{state.status}[/]",
             latency,
-            escape(redact_text(_saw(component, reading, findings))),
+            escape(redact_text(_saw(component, reading, seen))),
         )
-    out.print(table)
-    out.print()
+    lay_out(table, "")
 
 
-def _saw(component: Component, reading: Reading | None, findings: Findings) -> str:
+def _saw(component: Component, reading: Reading | None, seen: _Seen) -> str:
+    findings = seen.findings
     if reading is None:
         return "not read"
     if reading.status is not Status.OK:
-        return f"{reading.reason}: {reading.error}"
+        return f"{reading.reason}: {reading.error}{_refusal(component, reading, seen)}"
     values = findings.values
     match component:
         case Component.INGRESS:
             unexposed = values.get("services.unexposed") or []
             return f"does not list {_names(unexposed)}" if unexposed else "answers"
         case Component.ADMIN:
-            return f"Restate {values.get('admin.version', 'of unknown version')}"
+            return f"Restate {values.get('admin.version', 'of unknown version')}{_expiry(seen)}"
         case Component.DEPLOYMENTS:
             return _deployments(findings)
         case Component.SERVICES:
@@ -120,6 +128,24 @@ def _saw(component: Component, reading: Reading | None, findings: Findings) -> s
             return _invocations(findings)
         case Component.DRIFT:
             return _drift(findings)
+
+
+def _expiry(seen: _Seen) -> str:
+    expires = seen.tokens.admin_expires_at
+    return "" if expires is None else f"; admin token expires {when(expires)}"
+
+
+def _refusal(component: Component, reading: Reading, seen: _Seen) -> str:
+    """What is wrong with the token of a door that refused it."""
+    if reading.reason is not Reason.UNAUTHORIZED:
+        return ""
+    match component:
+        case Component.INGRESS:
+            return f"; {ingress_refusal(seen.tokens.ingress)}"
+        case Component.ADMIN:
+            return f"; {admin_refusal(seen.tokens, seen.findings.at)}"
+        case _:
+            return ""
 
 
 def _deployments(findings: Findings) -> str:
@@ -147,7 +173,8 @@ def _invocations(findings: Findings) -> str:
         if findings.values.get(f"invocations.{name}")
     ]
     if scan.recent_failures:
-        parts.append(f"{len(scan.recent_failures)} recent failures")
+        count = len(scan.recent_failures)
+        parts.append(f"{count} recent failure{'' if count == 1 else 's'}")
     return ", ".join(parts) or "nothing in progress"
 
 

@@ -15,7 +15,7 @@ app = typer.Typer(
     help="Resume, cancel, kill, purge or restart invocations by their ids.", no_args_is_help=True
 )
 
-_Ids = Annotated[list[str], typer.Argument(metavar="ID...", help="Invocation ids.")]
+_Ids = Annotated[list[str], typer.Argument(metavar="ID", help="Invocation ids.")]
 _HELP = {
     "cancel": "Ask invocations to end, so that their code can compensate.",
     "kill": "End invocations and their children at once; nothing compensates.",

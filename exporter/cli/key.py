@@ -14,7 +14,7 @@ from rich.table import Table
 from exporter.app import utc_now
 from exporter.cli.options import AsJson, ConfigFile
 from exporter.cli.orders import actor, open_ledger
-from exporter.cli.output import Exit, err, fail, friendly, out, print_json, when
+from exporter.cli.output import Exit, err, fail, friendly, lay_out, out, print_json, when
 from exporter.ledger.keys import digest_of, new_key
 from exporter.model.keys import ApiKey, Role
 from exporter.settings.load import load
@@ -26,7 +26,9 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,62}")
 @app.command("new")
 @friendly
 def new(
-    name: Annotated[str, typer.Argument(help="Whose it is; the ledger shows this name.")],
+    name: Annotated[
+        str, typer.Argument(help="Whose it is; the ledger shows this name.", metavar="NAME")
+    ],
     *,
     role: Annotated[
         Role, typer.Option(help="viewer: read; operator: also act.", show_default=False)
@@ -48,7 +50,7 @@ def new(
 @app.command("revoke")
 @friendly
 def revoke(
-    name: Annotated[str, typer.Argument(help="The key's name, as listed.")],
+    name: Annotated[str, typer.Argument(help="The key's name, as listed.", metavar="NAME")],
     *,
     config_file: ConfigFile = None,
 ) -> None:
@@ -83,7 +85,7 @@ def list_(
         cells = [one.name, str(one.role), when(one.created_at), one.created_by]
         cells += [when(one.revoked_at), one.revoked_by or ""] if everything else []
         table.add_row(*map(escape, cells))
-    out.print(table)
+    lay_out(table)
 
 
 async def _add(config_file: Path | None, name: str, role: Role, digest: str) -> None:

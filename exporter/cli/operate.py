@@ -15,14 +15,14 @@ from rich.markup import escape
 
 from exporter.app import Engine, open_engine
 from exporter.cli.orders import actor
-from exporter.cli.output import OUTCOME_STYLE, Exit, err, fail, out, print_json
+from exporter.cli.output import OUTCOME_STYLE, Exit, bullets, err, fail, lay_out, out, print_json
 from exporter.model.errors import RefusedError
 from exporter.model.operation import Operation, Outcome, Plan, Request
 from exporter.remediate import preview
 from exporter.settings.load import load
 from exporter.wire.operation import operation_json, plan_json
 
-_GOOD = frozenset({Outcome.VERIFIED, Outcome.NOTHING_TO_DO})
+GOOD = frozenset({Outcome.VERIFIED, Outcome.NOTHING_TO_DO})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +39,18 @@ class Ask:
     yes: bool
     as_json: bool
 
+    def request(self, target: str) -> Request:
+        """The same as the remediator takes it."""
+        return Request(
+            target=target,
+            remedy=self.remedy,
+            arguments=self.arguments,
+            source="cli",
+            actor=actor(),
+            reason=self.reason,
+            allow=self.allow,
+        )
+
 
 def operate(ask: Ask) -> None:
     """Carry out a remedy for a person: the same preflight, lock and ledger as a policy's."""
@@ -51,15 +63,7 @@ async def _operate(ask: Ask) -> None:
     async with open_engine(
         configuration, with_ledger=not ask.dry_run, with_policies=False
     ) as engine:
-        request = Request(
-            target=name,
-            remedy=ask.remedy,
-            arguments=ask.arguments,
-            source="cli",
-            actor=actor(),
-            reason=ask.reason,
-            allow=ask.allow,
-        )
+        request = ask.request(name)
         backend = engine.backends[name]
         plan: Plan | None = None
         if ask.dry_run or not ask.yes:
@@ -77,12 +81,12 @@ async def _operate(ask: Ask) -> None:
 
 async def _carry_out(engine: Engine, request: Request, ask: Ask, confirmed: Plan | None) -> None:
     try:
-        with _spinner(f"{request.remedy} ...", ask), _finishing():
+        with _spinner(f"{request.remedy} ...", ask), finishing():
             operation = await engine.people.perform(request, confirmed=confirmed)
     except RefusedError as error:
         _refused(error, ask)
-    _show_outcome(operation, ask)
-    if operation.outcome not in _GOOD:
+    show_outcome(operation, ask)
+    if operation.outcome not in GOOD:
         raise typer.Exit(int(Exit.UNHEALTHY))
 
 
@@ -92,8 +96,7 @@ def _show_plan(plan: Plan, ask: Ask) -> None:
             print_json(plan_json(plan))
         return
     out.print(f"[bold]{escape(plan.summary)}[/]")
-    for step in plan.steps:
-        out.print(f"  • {escape(step)}")
+    lay_out(bullets(plan.steps))
     for name in plan.allowed:
         out.print(f"  [yellow]allowed by you:[/] {escape(name)}")
 
@@ -113,19 +116,21 @@ def _refused(error: RefusedError, ask: Ask) -> NoReturn:
     fail(f"refused ({error.reason}): {error}{hint}", Exit.UNHEALTHY)
 
 
-def _show_outcome(operation: Operation, ask: Ask) -> None:
+def show_outcome(operation: Operation, ask: Ask) -> None:
+    """Say how it ended, and why if it did not end well."""
     if ask.as_json:
         print_json(operation_json(operation))
         return
     outcome = operation.outcome or Outcome.INDETERMINATE
     style = OUTCOME_STYLE.get(outcome, "red")
     out.print(f"[{style}]{outcome}[/]  {operation.id}")
+    out.print(escape(operation.summary))
     if operation.error:
         out.print(escape(operation.error))
 
 
 @contextmanager
-def _finishing() -> Iterator[None]:
+def finishing() -> Iterator[None]:
     """Ctrl-C and SIGTERM do not cut an operation in two: it is bounded, and it finishes."""
     loop = asyncio.get_running_loop()
 

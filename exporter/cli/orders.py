@@ -15,7 +15,12 @@ from exporter.ledger.gateway import Ledger
 from exporter.policy.words import did_you_mean, listing
 from exporter.settings.load import Configuration
 
-Reason = Annotated[str, typer.Option("--reason", help="Why, in your words, for the ledger.")]
+Reason = Annotated[
+    str,
+    typer.Option(
+        "--reason", help="Why, in your words, for the ledger.", metavar="TEXT", show_default=False
+    ),
+]
 
 
 def actor() -> str:

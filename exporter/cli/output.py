@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from enum import IntEnum
 from functools import wraps
 from typing import NoReturn, ParamSpec, TypeVar
 
 import typer
-from rich.console import Console
+from rich.console import Console, RenderableType
+from rich.markup import escape
+from rich.table import Table
 
 from exporter.model.component import Reason, Status
 from exporter.model.errors import (
@@ -65,6 +67,34 @@ def fail(message: str, code: Exit) -> NoReturn:
 def print_json(data: object) -> None:
     """Write JSON for programs: plain, on stdout, whatever the terminal."""
     typer.echo(json.dumps(data, indent=2, ensure_ascii=False, default=str))
+
+
+def lay_out(*parts: RenderableType) -> None:
+    """Print as wide as the terminal is, without the blanks that end a table's lines."""
+    with out.capture() as captured:
+        for part in parts:
+            out.print(part)
+    lines = captured.get().split("\n")
+    out.file.write("\n".join(line.rstrip(" ") for line in lines))
+
+
+def columns(*headings: str, fold: str = "") -> Table:
+    """A table as all commands print it; only ``fold`` gives way where the terminal is narrow."""
+    table = Table(box=None, pad_edge=False)
+    for heading in headings:
+        folds = heading == fold
+        table.add_column(heading, no_wrap=not folds, overflow="fold" if folds else "ellipsis")
+    return table
+
+
+def bullets(steps: Iterable[str]) -> Table:
+    """Steps one below the other; what is too long goes on beneath its beginning."""
+    table = Table.grid(padding=(0, 1, 0, 0))
+    for _ in range(2):
+        table.add_column(overflow="fold")
+    for step in steps:
+        table.add_row("  •", escape(step))
+    return table
 
 
 def exit_code_of(error: MedicError) -> Exit:

@@ -8,21 +8,21 @@ from typing import Annotated
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
 from exporter.app import check, utc_now
 from exporter.cli.options import AsJson, ConfigFile
 from exporter.cli.orders import actor, known, open_ledger
-from exporter.cli.output import Exit, fail, friendly, out, print_json, when
+from exporter.cli.output import Exit, columns, fail, friendly, lay_out, out, print_json, when
 from exporter.model.duration import parse_duration
 from exporter.model.orders import Pause, PauseScope
 from exporter.settings.load import Configuration, load
 
 OnTarget = Annotated[
-    str | None, typer.Option("--target", help="On this target.", show_default=False)
+    str | None, typer.Option("--target", help="On this target.", metavar="NAME", show_default=False)
 ]
 AsPolicy = Annotated[
-    str | None, typer.Option("--policy", help="This policy, everywhere.", show_default=False)
+    str | None,
+    typer.Option("--policy", help="This policy, everywhere.", metavar="NAME", show_default=False),
 ]
 Everything = Annotated[bool, typer.Option("--all", help="Every policy on every target.")]
 
@@ -33,10 +33,17 @@ def pause(
     target: OnTarget = None,
     policy: AsPolicy = None,
     everything: Everything = False,
-    reason: Annotated[str, typer.Option("--reason", help="Why, for whoever wonders later.")],
+    reason: Annotated[
+        str, typer.Option("--reason", help="Why, for whoever wonders later.", metavar="TEXT")
+    ],
     for_: Annotated[
         str | None,
-        typer.Option("--for", help="How long, such as 2h; until unpaused by default."),
+        typer.Option(
+            "--for",
+            help="How long, such as 2h; until unpaused by default.",
+            metavar="DURATION",
+            show_default=False,
+        ),
     ] = None,
     config_file: ConfigFile = None,
     as_json: AsJson = False,
@@ -65,7 +72,7 @@ def pause(
 @friendly
 def unpause(
     pause_id: Annotated[
-        int | None, typer.Argument(metavar="[ID]", help="One pause, as listed.", show_default=False)
+        int | None, typer.Argument(metavar="ID", help="One pause, as listed.", show_default=False)
     ] = None,
     *,
     target: OnTarget = None,
@@ -104,15 +111,12 @@ def pauses(*, config_file: ConfigFile = None, as_json: AsJson = False) -> None:
     if not found:
         out.print("nothing is paused")
         return
-    table = Table(box=None, pad_edge=False)
-    for heading in ("id", "what", "until", "by", "since", "why"):
-        table.add_column(heading, overflow="fold")
+    table = columns("id", "until", "what", fold="what")
     for one in found:
-        until = when(one.expires_at) or "unpaused"
-        since = when(one.created_at)
-        cells = (str(one.id), one.what, until, one.owner, since, one.reason)
-        table.add_row(*map(escape, cells))
-    out.print(table)
+        who = f"by {one.owner} since {when(one.created_at)}: {one.reason}"
+        what = f"{escape(one.what)}\n[dim]{escape(who)}[/]"
+        table.add_row(str(one.id), when(one.expires_at) or "unpaused", what)
+    lay_out(table)
 
 
 def _scope(target: str | None, policy: str | None, *, everything: bool) -> tuple[PauseScope, str]:

@@ -6,11 +6,10 @@ from typing import Annotated
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
 from exporter.app import served
 from exporter.cli.options import AsJson, ConfigFile
-from exporter.cli.output import Exit, err, friendly, out, print_json
+from exporter.cli.output import Exit, columns, err, friendly, lay_out, out, print_json
 from exporter.model.duration import format_duration
 from exporter.policy.check import Checked, check
 from exporter.settings.load import load
@@ -24,6 +23,7 @@ def check_(
     files: Annotated[
         list[str] | None,
         typer.Argument(
+            metavar="FILE",
             help="Files, folders or patterns; those of the configuration by default.",
             show_default=False,
         ),
@@ -41,6 +41,7 @@ def check_(
         files or configuration.policy_patterns,
         targets=configuration.targets,
         served=served(configuration),
+        notifiers=configuration.settings.notifiers,
         limits=tuple(limit.window for limit in configuration.settings.limits),
         base=None if files else configuration.base,
     )
@@ -58,22 +59,17 @@ def check_(
 
 
 def _print(checked: Checked) -> None:
-    table = Table(box=None, pad_edge=False)
-    for heading in ("policy", "mode", "action", "for", "cooldown", "targets", "place"):
-        table.add_column(heading, overflow="fold")
+    # Two lines for each: side by side, the columns do not fit into a usual terminal.
+    table = columns("mode", "policy", fold="policy")
     for policy, targets in ((row.policy, row.targets) for row in checked.rows):
         each = f" for each of {policy.for_each}" if policy.for_each else ""
-        table.add_row(
-            escape(policy.name),
-            str(policy.mode),
-            policy.action + each,
-            format_duration(policy.for_),
-            format_duration(policy.budget.cooldown),
-            escape(", ".join(targets)),
-            escape(policy.place),
-        )
+        often = f"for {format_duration(policy.for_)}, cooldown"
+        often = f"{often} {format_duration(policy.budget.cooldown)}"
+        about = f"{often}, on {', '.join(targets)}; {policy.place}"
+        named = f"[bold]{escape(policy.name)}[/]: {escape(policy.action + each)}"
+        table.add_row(str(policy.mode), f"{named}\n[dim]{escape(about)}[/]")
     if checked.rows:
-        out.print(table)
+        lay_out(table)
     else:
         out.print("no policies")
     for line in (*(f"note: {n}" for n in checked.notes), *checked.problems):

@@ -21,6 +21,7 @@ from exporter.cli import (
     recover,
     redeploy,
     run,
+    why,
 )
 from exporter.log import configure_logging
 
@@ -29,6 +30,7 @@ app = typer.Typer(
     help="Watches Restate, and repairs what a policy allows it to repair.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",  # whose paragraphs are filled
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -52,6 +54,7 @@ def _root(
 
 app.command("run")(run.run)
 app.command("doctor")(doctor.doctor)
+app.command("why")(why.why)
 app.command("redeploy")(redeploy.redeploy)
 app.command("cleanup")(cleanup.cleanup)
 app.command("recover")(recover.recover)

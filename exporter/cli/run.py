@@ -9,8 +9,9 @@ from typing import Annotated
 import typer
 
 from exporter.app import check as check_configuration
+from exporter.app import utc_now
 from exporter.cli.options import ConfigFile
-from exporter.cli.output import friendly
+from exporter.cli.output import err, friendly
 from exporter.log import LogFormat, configure_logging
 from exporter.settings.load import Configuration, load
 
@@ -71,6 +72,8 @@ def run(
     configuration = configure()
     if check:
         checked = check_configuration(configuration)
+        for note in configuration.notes(utc_now()):
+            err.print(f"note: {note}", markup=False)
         typer.echo(f"ok: {len(configuration.targets)} targets, {len(checked)} policies")
         return
     from exporter.daemon import run_daemon  # noqa: PLC0415 - the web server takes a second to import

@@ -9,11 +9,13 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from typing import TypeVar
 
 from exporter.doctor.single_flight import SingleFlight
 from exporter.model.views import InvocationsView
 
 MAX_SHARE = 0.05
+_T = TypeVar("_T")
 
 
 class ScanGovernor:
@@ -44,3 +46,7 @@ class ScanGovernor:
     async def run(self, scan: Callable[[], Awaitable[InvocationsView]]) -> InvocationsView:
         """Scan, after the scan that is running if there is one, and share it. Raises as it does."""
         return await self._flight.run(scan)
+
+    async def alone(self, ask: Callable[[], Awaitable[_T]]) -> _T:
+        """Ask another question that reads every invocation, at no other's time, and count it in."""
+        return await self._flight.alone(ask)

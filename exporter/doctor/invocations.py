@@ -1,6 +1,7 @@
 """The invocations: one grouped scan, and lists of what it shows to exist.
 
-The questions are asked one after the other: together they would be several scans at once.
+The questions are asked one after the other: together they would be several scans at once. What has
+completed is listed only for policies that ask for it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from exporter.model.views import (
     InvocationItem,
     InvocationsView,
 )
-from exporter.restate_api import JOURNAL_MISMATCH, Listed, RestateApi, Retrying
+from exporter.model.wanted import Wanted
+from exporter.restate_api import JOURNAL_MISMATCH, GroupedScan, Listed, RestateApi, Retrying
 
 _FAILURE = "failure"
 _SHARED = "Shared"
@@ -23,10 +25,10 @@ _SHARED = "Shared"
 
 async def probe(context: ProbeContext) -> InvocationsView:
     """Scan, unless somebody else's scan that begins only now will do."""
-    return await context.scans.run(lambda: _scan(context.api))
+    return await context.scans.run(lambda: _scan(context.api, context.wanted()))
 
 
-async def _scan(api: RestateApi) -> InvocationsView:
+async def _scan(api: RestateApi, wanted: Wanted) -> InvocationsView:
     ask, began = api.invocations, time.perf_counter()
     scan = await ask.scan()
     active = [group for group in scan.groups if group.active]
@@ -46,6 +48,8 @@ async def _scan(api: RestateApi) -> InvocationsView:
         paused = await ask.paused()
     retrying = await ask.retrying() if active else Retrying()
     zombies = Listed() if known is None else await _zombies(api, pinned - known, paused.items)
+    completed = await _completed(api, scan, wanted.completed)
+    lists = (paused, retrying.listed, zombies, completed or Listed())
     return InvocationsView(
         groups=scan.groups,
         recent_failures=recent,
@@ -55,13 +59,25 @@ async def _scan(api: RestateApi) -> InvocationsView:
         paused=paused.items,
         retrying=retrying.listed.items,
         zombies=zombies.items,
-        items_complete=paused.complete and retrying.listed.complete and zombies.complete,
+        completed=None if completed is None else completed.items,
+        items_complete=all(listed.complete for listed in lists),
         retrying_count=retrying.count,
         journal_mismatch_count=retrying.journal_mismatches
         + sum(item.error_code == JOURNAL_MISMATCH for item in paused.items),
         failures_24h=scan.failures_24h,
         scan_seconds=time.perf_counter() - began,
     )
+
+
+async def _completed(
+    api: RestateApi, scan: GroupedScan, services: frozenset[str] | None
+) -> Listed[InvocationItem] | None:
+    """What has completed of these services (none named: of all); None when nobody asks."""
+    if services is None:
+        return None
+    done = {group.service for group in scan.groups if group.status == COMPLETED}
+    there = done & services if services else done
+    return await api.invocations.completed(services) if there else Listed()
 
 
 async def _known_deployments(api: RestateApi) -> frozenset[str] | None:

@@ -10,6 +10,7 @@ from exporter.doctor.governor import ScanGovernor
 from exporter.model.component import Component
 from exporter.model.target import DEFAULT_INTERVALS, Target
 from exporter.model.views import View
+from exporter.model.wanted import Wanted
 from exporter.restate_api import RestateApi
 
 
@@ -23,6 +24,8 @@ class ProbeContext:
     api: RestateApi
     target: Target
     scans: ScanGovernor = field(default_factory=ScanGovernor)
+    wanted: Callable[[], Wanted] = Wanted
+    """What to read beyond what is always read; asked anew by each probe."""
 
     def interval(self, component: Component) -> timedelta:
         """How often the component is really read: slow scans stretch their own interval."""

@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 from exporter.model.errors import CallFailedError
 
 T = TypeVar("T")
+_A = TypeVar("_A")
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,15 @@ class SingleFlight(Generic[T]):
         if isinstance(outcome, CallFailedError):
             raise outcome
         return outcome
+
+    async def alone(self, ask: Callable[[], Awaitable[_A]]) -> _A:
+        """Ask something else while no call runs; its time is added to the last call's."""
+        async with self._one_at_a_time:
+            began = self._monotonic()
+            try:
+                return await ask()
+            finally:
+                self.busy_seconds += self._monotonic() - began
 
     async def _fly(self, call: Callable[[], Awaitable[T]]) -> _Flight[T]:
         began = self._monotonic()

@@ -40,6 +40,7 @@ def spent(
         policy=_newest(connection, depth["policy"], *ours, _o.policy == policy),
         everything=_newest(connection, depth["global"], *ours),
         last=_last(connection, request),
+        own=_own(connection, *here, _o.policy == policy) if budget.own_cooldown else None,
     )
 
 
@@ -62,6 +63,11 @@ def _of_item(
 ) -> tuple[datetime, ...]:
     held = select(operation_items.c.operation_id).where(operation_items.c.key == item_key(key))
     return _newest(connection, depth, *where, _o.id.in_(held))
+
+
+def _own(connection: Connection, *where: ColumnElement[bool]) -> datetime | None:
+    newest: datetime | None = connection.scalar(select(func.max(_o.touched_at)).where(*where))
+    return newest
 
 
 def _last(connection: Connection, request: Request) -> datetime | None:

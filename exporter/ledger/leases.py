@@ -23,9 +23,14 @@ _READING = (str(Phase.ACTED), str(Phase.VERIFYING))
 
 
 def sweep(journal: Journal, *, now: datetime, target: str | None = None) -> tuple[Operation, ...]:
-    """Close what was reserved or acting and whose lease is over, on one target or on all."""
+    """Close what was reserved or acting and whose lease is over, where a target is locked or all.
+
+    With all of them goes what locks nothing, even when it had acted: nobody takes it over.
+    """
     where = () if target is None else (operations.c.locks == target,)
     rows = _expired(journal, _WRITING, now, *where)
+    if target is None:
+        rows += _expired(journal, _READING, now, operations.c.locks.is_(None))
     return tuple(interrupt(journal, row, now=now) for row in rows)
 
 
@@ -47,7 +52,8 @@ def take_over(
     targets: Collection[str] | None = None,
 ) -> tuple[Operation, ...]:
     """Make every silent operation on these targets that has acted this owner's."""
-    where = () if targets is None else (operations.c.locks.in_(tuple(targets)),)
+    locks = operations.c.locks
+    where = (locks.is_not(None) if targets is None else locks.in_(tuple(targets)),)
     taken = []
     for row in _expired(journal, _READING, now, *where):
         silent = row["lease_until"].isoformat()
@@ -67,7 +73,6 @@ def _expired(
     journal: Journal, phases: tuple[str, ...], now: datetime, *where: ColumnElement[bool]
 ) -> list[Row]:
     query = select(operations).where(
-        operations.c.locks.is_not(None),
         operations.c.phase.in_(phases),
         operations.c.lease_until <= now,
         *where,

@@ -23,7 +23,7 @@ def refusal(
     journal: Journal, request: Request, plan: Plan, *, now: datetime
 ) -> InFlightError | LimitReachedError | None:
     """Why the request may not be reserved now: the target is busy, or its budget is spent."""
-    holder = leases.holder(journal, request.target)
+    holder = leases.holder(journal, request.target) if request.mends else None
     if holder is not None:
         msg = (
             f"operation {holder['id']} ({holder['remedy']} by {holder['actor']})"
@@ -48,8 +48,13 @@ def over_budget(
 def reserve(
     journal: Journal, request: Request, plan: Plan, *, owner: str, lease: timedelta, now: datetime
 ) -> Operation:
-    """Insert it open: it locks the target and spends its budget from now on."""
+    """Insert it open: it locks the target and spends its budget from now on.
+
+    What mends nothing locks nothing, and all it spends is its cooldown.
+    """
     row = draft(request, plan, now=now) | _reserved(request.target, owner, lease, now)
+    if not request.mends:
+        row |= {"counted_at": None, "locks": None}
     extra = {"owner": owner, "lease_until": row["lease_until"].isoformat()}
     return insert_row(journal, EntryKind.RESERVED, row, opening_body(row, request, plan) | extra)
 
@@ -78,9 +83,9 @@ def _reserved(target: str, owner: str, lease: timedelta, now: datetime) -> dict[
 
 def rehearse(journal: Journal, request: Request, plan: Plan, *, now: datetime) -> Operation:
     """Insert what would have been done. A policy's rehearsal spends the budget of rehearsals."""
-    counted = None if request.by_person else now
+    touched = None if request.by_person else now
     row = draft(request, plan, now=now) | _closed(Outcome.OBSERVED, now)
-    row |= {"counted_at": counted, "touched_at": counted}
+    row |= {"counted_at": touched if request.mends else None, "touched_at": touched}
     return insert_row(journal, EntryKind.OBSERVED, row, opening_body(row, request, plan))
 
 

@@ -157,6 +157,7 @@ class Standing:
             policy=get(("policy", rehearsal, policy), _NONE).moments,
             everything=get(("global", rehearsal), _NONE).moments,
             last=get(("touched", rehearsal, target, remedy), _NONE).newest,
+            own=get(("own", rehearsal, target, policy), _NONE).newest,
         )
 
     def item_counts(self, target: str, remedy: str) -> Mapping[str, int]:
@@ -229,6 +230,8 @@ class Standing:
                 *(("item", rehearsal, target, remedy, key) for key in row["item_keys"]),
             ]
             self._count(budgets, row["id"], row["counted_at"])
+            own = ("own", rehearsal, target, row["policy"])
+            self._count([own], row["id"], row["touched_at"])
         # A person's operation starts everybody's cooldown, a rehearsed one's too.
         kinds = (rehearsal,) if by_policy or rehearsal else (False, True)
         touched = [("touched", kind, target, remedy) for kind in kinds]

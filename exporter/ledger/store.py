@@ -217,7 +217,10 @@ class Store(People):
             return progress.relapse(journal, relapse, now=now)
 
     def sweep(self, now: datetime) -> tuple[Operation, ...]:
-        """Close every reserved or acting operation whose lease is over: ``interrupted``."""
+        """Close every reserved or acting operation whose lease is over: ``interrupted``.
+
+        So is what locks nothing, even when it had acted: it needs no readings.
+        """
         with writing(self._engine) as journal:
             return leases.sweep(journal, now=now)
 

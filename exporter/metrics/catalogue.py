@@ -113,6 +113,11 @@ TARGET_FAMILIES: tuple[Family, ...] = (
     ),
     _gauge("target_owned", "1 when this instance is the one that may act on the target."),
     _gauge(
+        "admin_token_expiry_timestamp_seconds",
+        "When the admin token says that it expires; absent when it is no JWT, or does not say.",
+        unit=_WHEN,
+    ),
+    _gauge(
         "component_status",
         "1 for the present status of the component, 0 for the others (ok, degraded, unreachable, "
         f"unknown: no fresh reading, off: not probed). {_TIMERS}",
@@ -313,6 +318,14 @@ PROCESS_FAMILIES: tuple[Family, ...] = (
         "When the next of the pauses in force runs out; absent when none does by itself.",
         "scope",
         unit=_WHEN,
+    ),
+    _process_counter(
+        "notifications_total",
+        "Messages to people, by what became of them: delivered; failed (refused, or given up); "
+        "dropped (too many were waiting, or the daemon stopped).",
+        "notifier",
+        "outcome",
+        unit="messages",
     ),
     _process_counter(
         "auth_failures_total",

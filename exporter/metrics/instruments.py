@@ -18,6 +18,7 @@ from exporter.metrics.target import TargetMetrics
 from exporter.model.decision import Decision, Mode, Result
 from exporter.model.findings import Findings
 from exporter.model.hold import HoldReason
+from exporter.model.message import Delivery, Receipt
 from exporter.model.operation import Operation, Outcome
 from exporter.model.orders import Pause, PauseScope
 from exporter.model.report import Reading, Report
@@ -72,6 +73,8 @@ class Instruments:
         self._paused = make.gauge("paused")
         self._pause_expiry = make.gauge("pause_expiry_timestamp_seconds")
         self.pauses(())
+        self._notifications = make.counter("notifications_total")
+        self._notifiers: frozenset[str] = frozenset()
         self._auth_failures = make.counter("auth_failures_total")
         self._ledger_failures = make.counter("ledger_write_failures_total")
         self._ledger_head = make.gauge("ledger_head_sequence")
@@ -118,6 +121,11 @@ class Instruments:
         """Say whether this instance may act on the target (shown from its next round on)."""
         if target in self._targets:
             self._targets[target].owned = owned
+
+    def admin_token(self, target: str, *, expires_at: datetime | None) -> None:
+        """Say when the target's admin token expires (shown from its next round on)."""
+        if target in self._targets:
+            self._targets[target].admin_token_expires_at = expires_at
 
     # Rounds
 
@@ -230,6 +238,21 @@ class Instruments:
     def heal_seconds(self, policy: str, seconds: float) -> None:
         """Time a heal: from the condition becoming true to the verified repair."""
         self._heal_duration.labels(policy).observe(max(seconds, 0.0))
+
+    def notifiers(self, names: Iterable[str]) -> None:
+        """Take over which notifiers there are; each is shown from the start, with zeros."""
+        present = frozenset(names)
+        for delivery in Delivery:
+            for name in self._notifiers - present:
+                self._notifications.remove(name, delivery)
+            for name in present:
+                self._notifications.labels(name, delivery)
+        self._notifiers = present
+
+    def told(self, receipt: Receipt) -> None:
+        """Count what became of a message."""
+        if receipt.notifier in self._notifiers:
+            self._notifications.labels(receipt.notifier, receipt.delivery).inc()
 
     # The HTTP interface
 

@@ -45,6 +45,8 @@ class TargetMetrics:
 
     def __init__(self, target: Target, *, max_series: int) -> None:
         self.owned = True
+        self.admin_token_expires_at: datetime | None = None
+        """None when the admin token does not say."""
         self.limits: Mapping[tuple[str, str], int] = {}
         """What each policy's limits still allow, by (policy, scope)."""
         self.breakers: Mapping[str, bool] = {}
@@ -123,6 +125,9 @@ class TargetMetrics:
         yield from health_rows(findings, self._report.readings, self._good)
         yield from value_rows(self._known(findings))
         yield "target_owned", {(): float(self.owned)}
+        if self.admin_token_expires_at is not None:
+            expires = self.admin_token_expires_at.timestamp()
+            yield "admin_token_expiry_timestamp_seconds", {(): expires}
         yield "probes_total", self._probes
         yield "probe_failures_total", self._failures
         yield "operations_total", self._operations

@@ -25,7 +25,10 @@ class Mode(StrEnum):
     @property
     def rank(self) -> int:
         """The position in the order off < observe < approve < enforce."""
-        return list(Mode).index(self)
+        return _RANKS[self]
+
+
+_RANKS = {mode: rank for rank, mode in enumerate(Mode)}
 
 
 class Result(StrEnum):
@@ -75,7 +78,10 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Act, hold with exactly one reason, or clear. ``verdicts`` lists every gate for explain."""
+    """Act, hold with exactly one reason, or clear.
+
+    ``verdicts`` are those of the gates that were asked: up to the first that holds, or all.
+    """
 
     subject: Subject
     result: Result

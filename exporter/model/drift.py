@@ -65,3 +65,8 @@ def fingerprint(shapes: Iterable[ServiceShape]) -> str:
         for s in sorted(shapes, key=lambda s: s.name)
     ]
     return json.dumps(rows, separators=(",", ":"))
+
+
+def names_in(printed: str) -> frozenset[str]:
+    """The services that a fingerprint was made of."""
+    return frozenset(str(row[0]) for row in json.loads(printed))

@@ -96,3 +96,4 @@ class Tally:
 
     recoveries: Mapping[str, int] = field(default_factory=dict)
     resumes: Mapping[str, int] = field(default_factory=dict)
+    restarts: Mapping[str, int] = field(default_factory=dict)

@@ -118,7 +118,9 @@ def invocation_item(
         "age": age_of(item.modified_at, now),
         "retries": item.retries,
         "resumes": tally.resumes.get(key, 0),
-        "blocks_key": _blocks_key(item, services),
+        "restarts": tally.restarts.get(key, 0),
+        "result": item.result or "",
+        "blocks_key": item.result is None and exclusive(item, services),
     }
     return Item(f"invocations.{kind}", key, _known(values))
 
@@ -128,8 +130,8 @@ def invocation_key(invocation_id: str, created_at: datetime) -> str:
     return f"{invocation_id}@{created_at.isoformat()}"
 
 
-def _blocks_key(item: InvocationItem, services: ServicesView | None) -> bool:
-    """An exclusive handler of a virtual object and a workflow's run hold their key."""
+def exclusive(item: InvocationItem, services: ServicesView | None) -> bool:
+    """Whether its handler holds its key: a workflow's run, an object's exclusive one."""
     if item.key is None or item.service_type == "service":
         return False
     if item.service_type == "workflow":

@@ -60,6 +60,8 @@ class Budget:
 
     cooldown: timedelta
     windows: tuple[Window, ...] = ()
+    own_cooldown: bool = False
+    """Whether only this policy's operations on the target start the cooldown, not its remedy's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,11 @@ class PolicyRef:
 
     name: str
     revision: str
+
+
+def lock_of(target: str, *, mends: bool, policy: str | None) -> str:
+    """The target; of what only tells people about it, that one policy on the target."""
+    return target if mends or policy is None else f"{target}/{policy}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +114,19 @@ class Request:
     """When they asked; the operation itself begins once its preflight is through."""
     true_since: datetime | None = None
     """Since when a policy's condition has been true: where the time to heal begins."""
+    mends: bool = True
+    """Whether it may write to Restate: then it locks the target, and limits count it."""
 
     @property
     def by_person(self) -> bool:
         """Whether a person asked: the same preflight, lock and ledger, but no policy budget."""
         return self.source != "policy"
+
+    @property
+    def lock(self) -> str:
+        """What no two operations may hold at once (``lock_of``)."""
+        policy = self.policy.name if self.policy else None
+        return lock_of(self.target, mends=self.mends, policy=policy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,3 +268,5 @@ class Usage:
     everything: tuple[datetime, ...] = ()
     last: datetime | None = None
     """The last operation of this remedy on this target, a person's included: the cooldown."""
+    own: datetime | None = None
+    """The last operation of this policy on this target, for a cooldown of its own."""

@@ -166,10 +166,12 @@ _INVOCATION_ITEMS = _fields(
     ("deployment", _S, (), "the deployment it is pinned to; empty when not pinned"),
     ("paused_by", _S, (), "retries, manual or unknown"),
     ("error_code", _S, (), "Restate's code of its last failure, such as RT0016"),
-    ("error", _S, (), "its last failure"),
-    ("age", _D, (), "since it last changed"),
+    ("error", _S, (), "its last failure, or the one it completed with"),
+    ("age", _D, (), "since it last changed; of what has completed, since then"),
     ("retries", _I, (), "attempts so far"),
     ("resumes", _I, (), "how often restate-medic resumed it"),
+    ("restarts", _I, (), "how often restate-medic ran it again as a new one"),
+    ("result", _S, (), "success, error, killed or cancelled; empty until it has completed"),
     ("blocks_key", _B, (), "it holds a key that others wait for"),
 )
 
@@ -186,7 +188,7 @@ ITEM_KINDS: Mapping[str, ItemKind] = MappingProxyType(
                     ("paused", "each paused invocation"),
                     ("retrying", "each invocation that failed at least once"),
                     ("zombies", "each invocation pinned to a deleted deployment"),
-                    ("completed", "each completed invocation that was listed"),
+                    ("completed", "each completed invocation of the services that actions name"),
                 )
             ),
         )

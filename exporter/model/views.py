@@ -17,6 +17,7 @@ ServiceType = Literal["service", "object", "workflow"]
 Reachable = Literal["yes", "no", "unknown"]
 DeploymentKind = Literal["http", "lambda"]
 Cause = Literal["error", "killed", "cancelled"]
+Result = Literal["success", "error", "killed", "cancelled"]
 COMPLETED = "completed"
 STATUSES = ("inboxed", "scheduled", "invoked", "suspended", "paused")
 """The non-completed words of ``sys_invocation_status`` (restate-facts, Invocations)."""
@@ -213,6 +214,8 @@ class InvocationItem:
     error_code: str = ""
     error: str = ""
     paused_by: Literal["retries", "manual", "unknown"] = "unknown"
+    result: Result | None = None
+    """How it completed; None while it has not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +233,8 @@ class InvocationsView:
     paused: tuple[InvocationItem, ...] = ()
     retrying: tuple[InvocationItem, ...] = ()
     zombies: tuple[InvocationItem, ...] = ()
-    completed: tuple[InvocationItem, ...] = ()
+    completed: tuple[InvocationItem, ...] | None = None
+    """None: nobody asked for them, so nothing is known of them."""
     items_complete: bool = True
     retrying_count: int = 0
     journal_mismatch_count: int = 0

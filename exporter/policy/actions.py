@@ -14,8 +14,10 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from exporter.model.decision import Mode
+from exporter.model.hold import HoldReason
+from exporter.model.variables import ITEM_KINDS
 from exporter.model.views import Cause
-from exporter.policy.fields import ANY, Duration, Services, Strict, WorkerUrl
+from exporter.policy.fields import ANY, Duration, Names, Services, Strict, WorkerUrl
 
 NOT_BUILT = "is not built yet in this version"
 
@@ -130,8 +132,21 @@ class RestartInvocations(Strict):
     accept_risk: bool = _ACCEPT_RISK
 
 
-class NoArguments(Strict):
-    """A remedy whose arguments are not designed in detail yet."""
+class Notify(Strict):
+    """Tell people, and touch nothing. All that holds it back is its cooldown, on each target."""
+
+    to: Names | None = Field(
+        default=None, description="The notifiers to tell; without it all that are configured."
+    )
+    message: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=1000,
+        description="What to say beside what the condition saw: where to look, what to do.",
+    )
+    max_items: int = Field(
+        default=20, ge=1, le=100, description="With for_each: name at most this many items."
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,13 +154,21 @@ class Action:
     """One remedy as policies see it."""
 
     arguments: type[Strict]
-    built: bool
     for_each: frozenset[str | None]
     """The ``for_each`` kinds it can work with; None when it may go without."""
-    unbuilt_arguments: frozenset[str] = frozenset()
-    """Arguments of the design that are refused until they are built."""
     several: bool = False
     """Whether one operation may hold several items of ``for_each``, up to ``max_items``."""
+    mends: bool = True
+    """Whether it writes to Restate. What does not locks no target and spends no limit."""
+
+    item_stays: bool = False
+    """Whether what it acted on stays as it was: no later reading tells that it is done. Then the
+    condition is not asked again, and only a limit keeps it from being done twice."""
+
+    @property
+    def waives(self) -> frozenset[HoldReason]:
+        """The gates that only keep Restate from harm, for what does it none."""
+        return _NOTHING if self.mends else _KEEP_FROM_HARM
 
     @property
     def takes_worker(self) -> bool:
@@ -153,45 +176,58 @@ class Action:
         return "url" in self.arguments.model_fields
 
 
+NEEDS_MENDING = ("limits", "storm", "breaker", "verify", "notify")
+"""Keys of a policy that say nothing about an action that mends nothing."""
+_KEEP_FROM_HARM = frozenset(
+    {
+        HoldReason.MANUAL_HOLD,
+        HoldReason.IDENTITY_CHANGED,
+        HoldReason.FROZEN,
+        HoldReason.BREAKER_OPEN,
+        HoldReason.STORM,
+        HoldReason.LIMIT_ITEM,
+        HoldReason.LIMIT_TARGET,
+        HoldReason.LIMIT_POLICY,
+        HoldReason.LIMIT_GLOBAL,
+    }
+)
+_NOTHING: frozenset[HoldReason] = frozenset()
 _WORKER = frozenset({"workers", None})
 _ACTIVE = frozenset({"invocations.paused", "invocations.retrying", "invocations.zombies"})
 _COMPLETED = frozenset({"invocations.completed"})
 
 ACTIONS: Mapping[str, Action] = MappingProxyType(
     {
-        "force-redeploy": Action(ForceRedeploy, built=True, for_each=_WORKER),
+        "force-redeploy": Action(ForceRedeploy, for_each=_WORKER),
         "cleanup-stale-deployments": Action(
             CleanupStaleDeployments,
-            built=True,
             for_each=_WORKER,
         ),
         "recover-stuck-workflow": Action(
             RecoverStuckWorkflow,
-            built=True,
             for_each=frozenset({"workflows.failed"}),
             several=True,
         ),
         "resume-invocations": Action(
             ResumeInvocations,
-            built=True,
             for_each=frozenset({"invocations.paused"}),
             several=True,
         ),
-        "cancel-invocations": Action(CancelInvocations, built=True, for_each=_ACTIVE, several=True),
-        "kill-invocations": Action(KillInvocations, built=True, for_each=_ACTIVE, several=True),
-        # People may; policies need invocations.completed, which no probe lists yet.
-        "purge-invocations": Action(
-            PurgeInvocations, built=False, for_each=_COMPLETED, several=True
-        ),
+        "cancel-invocations": Action(CancelInvocations, for_each=_ACTIVE, several=True),
+        "kill-invocations": Action(KillInvocations, for_each=_ACTIVE, several=True),
+        "purge-invocations": Action(PurgeInvocations, for_each=_COMPLETED, several=True),
         "restart-invocations": Action(
-            RestartInvocations, built=False, for_each=_COMPLETED, several=True
+            RestartInvocations, for_each=_COMPLETED, several=True, item_stays=True
         ),
-        "notify": Action(NoArguments, built=False, for_each=frozenset({None})),
+        "notify": Action(
+            Notify,
+            for_each=frozenset({None, *ITEM_KINDS}),
+            several=True,
+            mends=False,
+        ),
     }
 )
 """By the name that stands under ``action``."""
-
-BUILT_ACTIONS = tuple(name for name, action in ACTIONS.items() if action.built)
 
 
 def highest_mode(name: str, arguments: Mapping[str, Any]) -> tuple[Mode, str]:

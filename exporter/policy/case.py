@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from types import MappingProxyType
+from typing import NamedTuple
 
 from exporter.model.decision import Mode, Subject, Verdict, Waiting
 from exporter.model.findings import Findings
 from exporter.model.hold import HoldReason
-from exporter.model.operation import Usage
+from exporter.model.operation import Budget, Usage
 from exporter.model.report import Report
 from exporter.policy.cel import Outcome
+from exporter.policy.limits import exhausted
 from exporter.policy.policy import Policy
 from exporter.policy.world import Proposal, World
 
@@ -22,8 +24,32 @@ PASSES: Mapping[HoldReason, Verdict] = MappingProxyType(
 """What each gate says when it does not hold."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
+class Spending:
+    """What a policy's budget has spent, looked up when the first gate asks: most hold before."""
+
+    def __init__(
+        self,
+        look_up: Callable[[], Usage],
+        budget: Budget,
+        items: tuple[str, ...],
+        now: datetime,
+    ) -> None:
+        self._look_up = look_up
+        self._asked = (budget, items, now)
+
+    @cached_property
+    def usage(self) -> Usage:
+        """What was spent."""
+        return self._look_up()
+
+    @cached_property
+    def fits(self) -> bool:
+        """Whether one more operation fits into the whole budget, so that no part of it holds."""
+        budget, items, now = self._asked
+        return exhausted(budget, self.usage, now=now, items=items) is None
+
+
+class Case(NamedTuple):
     """One policy's condition that is not false on one target or item, with all a gate may ask."""
 
     policy: Policy
@@ -35,10 +61,8 @@ class Case:
     """Components the condition reads that have no fresh reading."""
     waiting: Waiting | None
     """Set when the condition is true on fresh readings."""
-    usage: Usage | None
-    """None while the ledger cannot be read."""
-    fits: bool
-    """Whether one more operation fits into the whole budget, so that no part of it holds."""
+    spending: Spending
+    """Not to be asked while the ledger cannot be read."""
     affected_items: int
     """Items of the policy on this target that are not known to be well; 1 without items."""
     report: Report

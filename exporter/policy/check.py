@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +37,7 @@ def check(
     *,
     targets: tuple[Target, ...] | None = None,
     served: Mapping[str, Served] | None = None,
+    notifiers: Collection[str] = (),
     limits: tuple[Window, ...] = (),
     base: Path | None = None,
 ) -> Checked:
@@ -44,7 +45,7 @@ def check(
     loaded = read_policies(patterns, limits=limits, base=base)
     problems = list(loaded.problems)
     if targets is not None:
-        problems += problems_against(loaded.policies, targets, served or {})
+        problems += problems_against(loaded.policies, targets, served or {}, notifiers)
     rows = tuple(
         Row(policy, tuple(t.name for t in targets or () if policy.matches(t)))
         for policy in loaded.policies

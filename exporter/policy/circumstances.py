@@ -101,6 +101,8 @@ def _owner(world: World) -> Verdict:
 
 
 def _paused(policy: Policy, target: str, world: World, now: datetime) -> Verdict:
+    if not world.pauses:
+        return PASSES[HoldReason.PAUSED]
     found = [
         pause
         for pause in world.pauses
@@ -122,6 +124,8 @@ def breaker_is_open(policy: Policy, target: str, world: World, *, now: datetime)
 
 
 def _breaker(policy: Policy, target: str, world: World, now: datetime) -> Verdict:
+    if HoldReason.BREAKER_OPEN in policy.waives:
+        return PASSES[HoldReason.BREAKER_OPEN]
     found = opened(
         policy.breaker,
         policy=policy.name,

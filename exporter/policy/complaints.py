@@ -55,8 +55,6 @@ def _unknown_key(path: Path) -> str:
     name, around = str(path[-1]), path[:-1]
     if len(around) >= 2 and around[-2] == "action":  # noqa: PLR2004 - action, its name
         action = ACTIONS[str(around[-1])]
-        if name in action.unbuilt_arguments:
-            return f"{name!r} {NOT_BUILT}; leave it out"
         known = tuple(action.arguments.model_fields)
         return f"{name!r} is not an argument of {around[-1]}{_instead(name, known)}"
     if name in UNBUILT_KEYS and keys_at(around) == keys_at(("policies", 0)):

@@ -8,28 +8,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import islice
-from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
-from exporter.model.decision import Decision, Mode, Result, Subject, Waiting
+from exporter.model.component import Component
+from exporter.model.decision import Decision, Mode, Result, Subject, Verdict, Waiting
 from exporter.model.duration import format_duration
 from exporter.model.findings import Findings, Item
 from exporter.model.hold import HoldReason
 from exporter.model.operation import Request
 from exporter.model.report import Report
 from exporter.model.target import Target
-from exporter.policy.case import Case
+from exporter.policy.case import Case, Spending
 from exporter.policy.cel import Outcome, Unknown
-from exporter.policy.gates import GATES, in_flight_behind
-from exporter.policy.limits import exhausted
+from exporter.policy.gates import gates_without, in_flight_behind
 from exporter.policy.policy import Policy
 from exporter.policy.sight import Sight, holds
-from exporter.policy.waiting import stale_of, wait_on
+from exporter.policy.waiting import fresh_of, wait_on
 from exporter.policy.world import Proposal, World
-
-_LOWER = MappingProxyType({(a, b): min(a, b, key=lambda m: m.rank) for a in Mode for b in Mode})
-"""The lower of two modes."""
 
 
 def decide(
@@ -40,15 +37,19 @@ def decide(
     world: World,
     *,
     now: datetime,
+    explain: bool = False,
 ) -> tuple[Decision, ...]:
     """Decide every policy that is about the target, in file order; per item with ``for_each``.
 
+    The gates are asked until one holds; to ``explain``, all of them are.
     A list of items that is unknown gives one decision without an item, and so does an empty one;
     items that the action does not name count as not there.
     Who was decided about before and is not any more (an item that is gone) is clear.
     """
-    round_ = _Round(target, report, findings, Sight(findings), world, now)
     mine = [policy for policy in policies if policy.matches(target)]
+    sight = Sight(findings, (policy.condition for policy in mine))
+    fresh = fresh_of(report, now)
+    round_ = _Round(target, report, fresh, findings, sight, world, now, explain)
     decisions = [decision for policy in mine for decision in _decide_policy(policy, round_)]
     return _one_at_a_time(decisions, {policy.name: policy for policy in mine})
 
@@ -57,6 +58,17 @@ def first_act(decisions: Iterable[Decision]) -> Decision | None:
     """The one decision to submit: the first that acts, else the first that may rehearse."""
     ready = [d for d in decisions if d.ready]
     return next((d for d in ready if d.result is Result.ACT), ready[0] if ready else None)
+
+
+def first_acts(
+    decisions: Iterable[Decision], policies: Mapping[str, Policy]
+) -> tuple[Decision, ...]:
+    """The decisions to submit: of those that would lock the same thing, ``first_act``'s."""
+    by_lock: dict[str, list[Decision]] = {}
+    for decision in decisions:
+        subject = decision.subject
+        by_lock.setdefault(policies[subject.policy].lock_on(subject.target), []).append(decision)
+    return tuple(d for some in by_lock.values() if (d := first_act(some)) is not None)
 
 
 def together(
@@ -100,7 +112,8 @@ def to_request(
         values=_values(about),
         budget=policy.budget,
         proposal=decision.proposal if decision.result is Result.ACT else None,
-        true_since=decision.waiting.since if decision.waiting else None,
+        true_since=decision.waiting.since if decision.waiting and policy.mends else None,
+        mends=policy.mends,
     )
 
 
@@ -147,14 +160,15 @@ def _values(decisions: Sequence[Decision]) -> dict[str, Any]:
 class _Round:
     target: Target
     report: Report
+    fresh: frozenset[Component]
     findings: Findings
     sight: Sight
     world: World
     now: datetime
+    explain: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Judged:
+class _Judged(NamedTuple):
     """What a condition says about the target or one item, and the values it saw."""
 
     item: Item | None
@@ -164,7 +178,8 @@ class _Judged:
 
 def _decide_policy(policy: Policy, round_: _Round) -> list[Decision]:
     if policy.for_each is None:
-        return _decide_all(policy, [None], round_)
+        judged = _judge(policy, None, round_)
+        return [_decided(policy, judged, 1, round_)]
     items = round_.findings.items.get(policy.for_each)
     if items is None:
         unknown = _Judged(None, Unknown((policy.for_each,)), {})
@@ -172,7 +187,7 @@ def _decide_policy(policy: Policy, round_: _Round) -> list[Decision]:
     items = tuple(item for item in items if policy.concerns(item))
     if not items:
         subject = Subject(policy.name, round_.target.name)
-        mode = _lower(policy.mode, round_.world.max_mode)
+        mode = policy.mode_under(round_.world.max_mode)
         return [Decision(subject, Result.CLEAR, mode=mode, remedy=policy.action)]
     if policy.together > 1:
         items = tuple(sorted(items, key=_age, reverse=True))  # what waited longest goes first
@@ -184,15 +199,16 @@ def _age(item: Item) -> timedelta:
     return age if isinstance(age, timedelta) else timedelta(0)
 
 
-def _decide_all(policy: Policy, items: Iterable[Item | None], round_: _Round) -> list[Decision]:
+def _decide_all(policy: Policy, items: Iterable[Item], round_: _Round) -> list[Decision]:
     judged = [_judge(policy, item, round_) for item in items]
     affected = sum(one.outcome is not False for one in judged)
-    return [
-        _clear(policy, one, round_)
-        if one.outcome is False
-        else _hold_or_act(policy, one, affected, round_)
-        for one in judged
-    ]
+    return [_decided(policy, one, affected, round_) for one in judged]
+
+
+def _decided(policy: Policy, judged: _Judged, affected: int, round_: _Round) -> Decision:
+    if judged.outcome is False:
+        return _clear(policy, judged, round_)
+    return _hold_or_act(policy, judged, affected, round_)
 
 
 def _judge(policy: Policy, item: Item | None, round_: _Round) -> _Judged:
@@ -203,7 +219,7 @@ def _judge(policy: Policy, item: Item | None, round_: _Round) -> _Judged:
 def _clear(policy: Policy, judged: _Judged, round_: _Round) -> Decision:
     item = judged.item
     subject = Subject(policy.name, round_.target.name, item.key if item else None)
-    mode = _lower(policy.mode, round_.world.max_mode)
+    mode = policy.mode_under(round_.world.max_mode)
     proposal = round_.world.proposal(subject) if mode is Mode.APPROVE else None
     return Decision(
         subject=subject,
@@ -217,8 +233,7 @@ def _clear(policy: Policy, judged: _Judged, round_: _Round) -> Decision:
 
 def _hold_or_act(policy: Policy, judged: _Judged, affected: int, round_: _Round) -> Decision:
     case = _case(policy, judged, affected, round_)
-    verdicts = tuple(gate(case) for gate in GATES)
-    held = next((v for v in verdicts if v.holds), None)
+    verdicts, held = _ask(case, explain=round_.explain)
     return Decision(
         subject=case.subject,
         result=Result.ACT if held is None else Result.HOLD,
@@ -233,24 +248,35 @@ def _hold_or_act(policy: Policy, judged: _Judged, affected: int, round_: _Round)
     )
 
 
+def _ask(case: Case, *, explain: bool) -> tuple[tuple[Verdict, ...], Verdict | None]:
+    """The gates' verdicts, in order, and the first that holds."""
+    verdicts: list[Verdict] = []
+    first: Verdict | None = None
+    for gate in gates_without(case.policy.waives):
+        verdict = gate(case)
+        verdicts.append(verdict)
+        if verdict.holds and first is None:
+            first = verdict
+            if not explain:
+                break
+    return tuple(verdicts), first
+
+
 def _case(policy: Policy, judged: _Judged, affected: int, round_: _Round) -> Case:
     item, outcome = judged.item, judged.outcome
     report, world, now = round_.report, round_.world, round_.now
     subject = Subject(policy.name, round_.target.name, item.key if item else None)
-    mode = _lower(policy.mode, world.max_mode)
+    mode = policy.mode_under(world.max_mode)
     components = policy.condition.components
-    stale = stale_of(components, report, now)
+    stale = () if components <= round_.fresh else tuple(sorted(components - round_.fresh))
     waiting = None
     if outcome is True and not stale:
         waiting = wait_on(world.waiting.get(subject), components, report, now, policy.revision)
     proposal = None
     if mode is Mode.APPROVE:
         proposal = _still_counts(world.proposal(subject), waiting)
-    usage, fits = None, False
-    if world.ledger_ok:
-        items = () if item is None else (item.key,)
-        usage = world.usage(policy.name, subject.target, policy.action, items, mode)
-        fits = exhausted(policy.budget, usage, now=now, items=items) is None
+    items = () if item is None else (item.key,)
+    look_up = partial(world.usage, policy.name, subject.target, policy.action, items, mode)
     return Case(
         policy=policy,
         subject=subject,
@@ -258,8 +284,7 @@ def _case(policy: Policy, judged: _Judged, affected: int, round_: _Round) -> Cas
         outcome=outcome,
         stale=stale,
         waiting=waiting,
-        usage=usage,
-        fits=fits,
+        spending=Spending(look_up, policy.budget, items, now),
         affected_items=affected,
         report=report,
         findings=round_.findings,
@@ -276,20 +301,26 @@ def _still_counts(proposal: Proposal | None, waiting: Waiting | None) -> Proposa
     return proposal if waiting.since <= proposal.rejected_at else None
 
 
-def _lower(mode: Mode, most: Mode) -> Mode:
-    return _LOWER[mode, most]
-
-
 def _one_at_a_time(
     decisions: list[Decision], policies: Mapping[str, Policy]
 ) -> tuple[Decision, ...]:
-    """Of several that would act on the target, one operation's worth does; the rest wait."""
-    first = next((d for d in decisions if d.result is Result.ACT), None)
-    if first is None:
+    """Of several that would hold the same lock, one operation's worth does; the rest wait."""
+    first: dict[str, Decision] = {}
+    for d in decisions:
+        if d.result is Result.ACT:
+            first.setdefault(policies[d.subject.policy].lock_on(d.subject.target), d)
+    if not first:
         return tuple(decisions)
-    going = {id(d) for d in together(first, decisions, policies[first.subject.policy])}
+    going = {
+        id(d)
+        for one in first.values()
+        for d in together(one, decisions, policies[one.subject.policy])
+    }
     return tuple(
-        d if id(d) in going or d.result is not Result.ACT else _behind(d, first) for d in decisions
+        d
+        if id(d) in going or d.result is not Result.ACT
+        else _behind(d, first[policies[d.subject.policy].lock_on(d.subject.target)])
+        for d in decisions
     )
 
 

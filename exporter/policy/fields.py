@@ -9,7 +9,14 @@ from typing import Annotated, Literal
 from urllib.parse import urlsplit
 from zoneinfo import available_timezones
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+)
 
 from exporter.model.duration import parse_duration
 from exporter.model.target import normalise_url
@@ -123,6 +130,13 @@ def _services(value: object) -> object:
     return tuple(dict.fromkeys(names))
 
 
+def _names(value: list[str]) -> list[str]:
+    twice = next((name for number, name in enumerate(value) if name in value[:number]), None)
+    if twice is not None:
+        raise ValueError(f"names {twice!r} twice; name it once")
+    return value
+
+
 _DURATION_SCHEMA = {"type": "string", "pattern": DURATION_PATTERN, "examples": ["30s", "2m", "24h"]}
 
 Duration = Annotated[timedelta, BeforeValidator(_positive), WithJsonSchema(_DURATION_SCHEMA)]
@@ -166,6 +180,9 @@ Share = Annotated[
     WithJsonSchema({"type": "string", "pattern": f"^{_SHARE.pattern}$", "examples": ["40%"]}),
 ]
 """A part of a whole: ``40%``."""
+
+Names = Annotated[list[str], Field(min_length=1), AfterValidator(_names)]
+"""Names of notifiers, each once."""
 
 _NAME_SCHEMA = {"type": "string", "minLength": 1, "maxLength": 253}
 Services = Annotated[

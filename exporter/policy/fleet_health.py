@@ -61,11 +61,14 @@ class FleetHealth:
     def others(self, policy: str, target: str, *, now: datetime) -> Others:
         """What to hold against one target. Who has not been looked at for long is affected."""
         matched = self._matched.get(policy, frozenset({target}))
-        affected = self._known_bad(policy, matched, now) - {target}
+        affected = self._known_bad(policy, matched, now)
         silent: tuple[str, ...] = ()
         if len(self._good_until) < len(self._targets):
             silent = tuple(sorted(matched - self._good_until.keys() - {target}))
-        return Others(len(matched | {target}), len(affected), silent)
+        # Counted, not copied: with a thousand targets each of these sets is large.
+        return Others(
+            len(matched) + (target not in matched), len(affected) - (target in affected), silent
+        )
 
     def counts(self, now: datetime) -> Mapping[str, tuple[int, int]]:
         """By policy: how many targets are affected, of how many it is about."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -54,7 +54,7 @@ def exhausted(
     A moment exactly ``per`` ago no longer counts; one in the future (the clock was set back) does.
     Of several full windows of one scope, the one that opens last is told.
     """
-    cooling = _cooling(budget.cooldown, usage.last, now)
+    cooling = _cooling(budget, usage, now)
     if cooling is not None:
         return cooling
     keys = tuple(items)
@@ -93,13 +93,15 @@ def left(window: Window, stamps: tuple[datetime, ...], *, now: datetime) -> int:
     return max(window.max - len(stamps), 0)
 
 
-def _cooling(cooldown: timedelta, last: datetime | None, now: datetime) -> Exhausted | None:
-    if last is None or now - last >= cooldown:
+def _cooling(budget: Budget, usage: Usage, now: datetime) -> Exhausted | None:
+    last = usage.own if budget.own_cooldown else usage.last
+    if last is None or now - last >= budget.cooldown:
         return None
-    until = last + cooldown
+    until = last + budget.cooldown
+    whose = "policy" if budget.own_cooldown else "remedy"
     sentence = (
-        f"the last operation of this remedy on this target was at {_moment(last)};"
-        f" the cooldown of {format_duration(cooldown)} ends at {_moment(until)}"
+        f"the last operation of this {whose} on this target was at {_moment(last)};"
+        f" the cooldown of {format_duration(budget.cooldown)} ends at {_moment(until)}"
     )
     return Exhausted(HoldReason.COOLDOWN, sentence, until)
 

@@ -6,7 +6,7 @@ Every problem of every file is collected before anything is refused, one line ea
 from __future__ import annotations
 
 import glob
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,12 +72,13 @@ def check_against(
     policies: Iterable[Policy],
     targets: Iterable[Target],
     served: Mapping[str, Served],
+    notifiers: Collection[str] = (),
 ) -> None:
-    """Check what only targets can tell; ``served`` is what each target's backend can do and tell.
+    """Check what only the configuration can tell; ``served`` is what each target's backend can do.
 
     ConfigurationError lists every problem.
     """
-    problems = problems_against(tuple(policies), tuple(targets), served)
+    problems = problems_against(tuple(policies), tuple(targets), served, notifiers)
     if problems:
         raise ConfigurationError(problems)
 

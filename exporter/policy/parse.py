@@ -21,15 +21,20 @@ from exporter.model.decision import Mode
 from exporter.model.operation import Budget, Window
 from exporter.model.redact import redact_text
 from exporter.model.variables import ITEM_KINDS
-from exporter.policy.actions import ACTIONS, BUILT_ACTIONS, NOT_BUILT, highest_mode
+from exporter.policy.actions import (
+    ACTIONS,
+    NEEDS_MENDING,
+    highest_mode,
+)
 from exporter.policy.breaker import Breaker
 from exporter.policy.cel import Condition, compile_condition
 from exporter.policy.cel_errors import ConditionError
 from exporter.policy.complaints import spell, where
 from exporter.policy.document import Document, Mark, Path, Problem
-from exporter.policy.fields import MIDNIGHT
+from exporter.policy.fields import FOREVER, MIDNIGHT
 from exporter.policy.policy import Policy, Selector, Verify
 from exporter.policy.schema import (
+    EXAMPLES,
     BreakerModel,
     PolicyFileModel,
     PolicyModel,
@@ -40,6 +45,7 @@ from exporter.policy.storm import Storm
 from exporter.policy.windows import DAYS, DayWindow
 from exporter.policy.words import did_you_mean, listing
 
+_ONCE = "{scope: item, max: 1, per: forever}"
 MAX_PROBLEMS = 100
 """In one file; what lies beyond is counted."""
 
@@ -139,13 +145,12 @@ class _Parser:
         inner = (*path, "action", name)
         action = ACTIONS.get(name)
         if action is None:
-            hint = did_you_mean(name, ACTIONS) or f"; write {listing(BUILT_ACTIONS)}"
+            hint = did_you_mean(name, ACTIONS) or f"; write {listing(ACTIONS)}"
             self._add_key(inner, f"{name!r} is not an action{hint}")
             return None
-        if not action.built:
-            self._add_key(inner, f"{name!r} {NOT_BUILT}; write {listing(BUILT_ACTIONS)}")
-            return None
         self._check_for_each(row, path, name)
+        if not action.mends:
+            self._check_tells_only(row, path, name)
         if not isinstance(given, (dict, type(None))):
             return None
         try:
@@ -163,11 +168,23 @@ class _Parser:
     ) -> None:
         most, mend = highest_mode(name, arguments)
         mode = row.get("mode")
-        if mode in set(Mode) and Mode(str(mode)).rank > most.rank:
+        if isinstance(mode, str) and mode in set(Mode) and Mode(mode).rank > most.rank:
             inner = (*path, "mode")
             message = f"{mode} is more than {name} may have like this, which is {most} at most"
             mend = f"; {mend}, or write {most}" if mend else f"; write {most}"
             self._add(self._document.mark(inner), inner, message + mend)
+
+    def _check_tells_only(self, row: dict[str, Any], path: Path, name: str) -> None:
+        for key in NEEDS_MENDING:
+            if key in row:
+                message = f"{name} mends nothing, so {key} says nothing about it; leave {key} out"
+                self._add_key((*path, key), message)
+        if row.get("mode") == Mode.APPROVE:
+            inner = (*path, "mode")
+            message = (
+                f"{name} changes nothing that a person could approve; write observe or enforce"
+            )
+            self._add(self._document.mark(inner), inner, message)
 
     def _check_for_each(self, row: dict[str, Any], path: Path, name: str) -> None:
         for_each, action = row.get("for_each"), ACTIONS[name]
@@ -187,19 +204,35 @@ class _Parser:
             self._add_key(inner, message)
 
     def _check_limits(self, row: dict[str, Any], path: Path) -> None:
-        limits = row.get("limits")
+        limits, actions = row.get("limits"), row.get("action")
+        mends = not isinstance(actions, dict) or all(
+            ACTIONS[a].mends for a in actions if a in ACTIONS
+        )
+        if "limits" not in row and mends:
+            inner = (*path, "limits")
+            message = f"is missing; write {EXAMPLES['limits']}"
+            self._add(self._document.mark(inner), inner, message)
         for index, limit in enumerate(limits if isinstance(limits, list) else ()):
             scope_item = isinstance(limit, dict) and limit.get("scope") == "item"
             if scope_item and row.get("for_each") is None:
                 inner = (*path, "limits", index, "scope")
                 message = "'item' needs for_each; write target or policy, or add for_each"
                 self._add(self._document.mark(inner), inner, message)
+        written = row.get("action")
+        for name in written if isinstance(written, dict) and isinstance(limits, list) else ():
+            stays = name in ACTIONS and ACTIONS[name].item_stays
+            if stays and not any(_once_for_ever(limit) for limit in limits or ()):
+                message = f"{name} would do the same again and again; add {_ONCE}"
+                self._add(self._document.mark((*path, "limits")), (*path, "limits"), message)
 
     def _policy(
         self, model: PolicyModel, condition: Condition, arguments: dict[str, Any], path: Path
     ) -> Policy:
-        windows = tuple(Window(w.scope, w.max, w.per) for w in model.limits)
-        targets = model.targets
+        windows = tuple(Window(w.scope, w.max, w.per) for w in model.limits or ())
+        budget = Budget(model.cooldown, windows + self._limits)
+        action, targets = next(iter(model.action)), model.targets
+        if not ACTIONS[action].mends:
+            budget = Budget(model.cooldown, own_cooldown=True)
         return Policy(
             name=model.name,
             mode=Mode(model.mode),
@@ -210,13 +243,14 @@ class _Parser:
             for_each=model.for_each,
             condition=condition,
             for_=model.for_ or timedelta(0),
-            action=next(iter(model.action)),
+            action=action,
             arguments=MappingProxyType(arguments),
-            budget=Budget(model.cooldown, windows + self._limits),
+            budget=budget,
             verify=Verify(model.verify.within, model.verify.healthy_for),
             storm=_storm(model.storm),
             breaker=_breaker(model.breaker),
             windows=tuple(_window(w) for w in model.windows or ()),
+            notify=tuple(model.notify or ()),
             revision=revision(model, arguments),
             place=self._text(self._document.mark(path)),
             places=MappingProxyType(self._places(path, next(iter(model.action)), arguments)),
@@ -226,7 +260,7 @@ class _Parser:
         """The places of the parts that are checked later, against targets."""
         parts: list[Path] = [("name",), ("targets",), ("targets", "names"), ("targets", "labels")]
         parts += [("mode",), ("for_each",), ("when",), ("verify",), ("verify", "within")]
-        parts += [("action",), *(("action", action, name) for name in arguments)]
+        parts += [("notify",), ("action",), *(("action", action, name) for name in arguments)]
         document = self._document
         return {
             ".".join(map(str, part)): self._text(document.mark((*path, *part)))
@@ -242,6 +276,13 @@ class _Parser:
 
     def _add_key(self, path: Path, message: str) -> None:
         self._add(self._document.key_mark(path), path, message)
+
+
+def _once_for_ever(limit: object) -> bool:
+    if not isinstance(limit, dict):
+        return False
+    wanted = {"scope": "item", "per": FOREVER}
+    return limit.items() >= wanted.items() and limit.get("max") in (0, 1)
 
 
 def _storm(model: StormModel) -> Storm:

@@ -10,7 +10,8 @@ from typing import Any
 
 from exporter.model.decision import Mode
 from exporter.model.findings import Item
-from exporter.model.operation import Budget, PolicyRef
+from exporter.model.hold import HoldReason
+from exporter.model.operation import Budget, PolicyRef, lock_of
 from exporter.model.target import Target
 from exporter.policy.actions import ACTIONS
 from exporter.policy.breaker import Breaker
@@ -18,6 +19,9 @@ from exporter.policy.cel import Condition
 from exporter.policy.fields import ANY
 from exporter.policy.storm import Storm
 from exporter.policy.windows import DayWindow
+
+_LOWER = MappingProxyType({(a, b): min(a, b, key=lambda m: m.rank) for a in Mode for b in Mode})
+"""The lower of two modes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +35,9 @@ class Selector:
         """Whether the target has one of the names and all of the labels."""
         if self.names and target.name not in self.names:
             return False
-        return all(target.labels.get(name) == value for name, value in self.labels.items())
+        return not self.labels or all(
+            target.labels.get(name) == value for name, value in self.labels.items()
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +69,8 @@ class Policy:
     breaker: Breaker = field(default_factory=Breaker)
     windows: tuple[DayWindow, ...] = ()
     """It acts only within one of these; none: always."""
+    notify: tuple[str, ...] = ()
+    """The notifiers that are told how each of its operations ended."""
     revision: str = ""
     """Short SHA-256 of what it says, without comments, layout and place."""
     place: str = field(default="", compare=False)
@@ -97,6 +105,25 @@ class Policy:
         if self.for_each is None or not ACTIONS[self.action].several:
             return 1
         return int(self.arguments.get("max_items", 1))
+
+    @property
+    def mends(self) -> bool:
+        """Whether its action writes to Restate, or only tells people."""
+        return ACTIONS[self.action].mends
+
+    @property
+    def waives(self) -> frozenset[HoldReason]:
+        """The gates that its action need not pass."""
+        return ACTIONS[self.action].waives
+
+    def mode_under(self, most: Mode) -> Mode:
+        """The lower of its mode and ``max_mode``. Nobody needs to approve what mends nothing."""
+        mode = _LOWER[self.mode, most]
+        return Mode.ENFORCE if mode is Mode.APPROVE and not self.mends else mode
+
+    def lock_on(self, target: str) -> str:
+        """What its operation on the target locks."""
+        return lock_of(target, mends=self.mends, policy=self.name)
 
     @property
     def ref(self) -> PolicyRef:

@@ -18,6 +18,7 @@ from exporter.policy.fields import (
     Duration,
     EndTime,
     ManualReset,
+    Names,
     Period,
     Share,
     Strict,
@@ -26,7 +27,7 @@ from exporter.policy.fields import (
 from exporter.policy.windows import DAYS
 from exporter.policy.words import did_you_mean, listing
 
-UNBUILT_KEYS = frozenset({"block_on_alerts", "notify"})
+UNBUILT_KEYS = frozenset({"block_on_alerts"})
 """Keys of a policy that are designed, but refused until they are built."""
 
 _Text = Annotated[str, StringConstraints(min_length=1, max_length=253)]
@@ -184,12 +185,19 @@ class PolicyModel(Strict):
         min_length=1, max_length=1, description="The remedy and its arguments."
     )
     cooldown: Duration = Field(description="Between two operations of the remedy on a target.")
-    limits: list[LimitModel] = Field(min_length=1, description="All of them must have room.")
+    limits: list[LimitModel] | None = Field(
+        default=None,
+        min_length=1,
+        description="All of them must have room. Required, except for the action notify.",
+    )
     verify: VerifyModel = Field(default_factory=VerifyModel)
     storm: StormModel = Field(default_factory=StormModel)
     breaker: BreakerModel = Field(default_factory=BreakerModel)
     windows: list[WindowModel] | None = Field(
         default=None, min_length=1, description="Act only within one of these. Absent: always."
+    )
+    notify: Names | None = Field(
+        default=None, description="The notifiers that are told how each operation ended."
     )
 
 
@@ -220,6 +228,8 @@ EXAMPLES: Mapping[str, str] = MappingProxyType(
         "timezone": "timezone: Europe/Berlin",
         "service": "service: Billing",
         "max_items": "max_items: 10",
+        "notify": "notify: [ops]",
+        "to": "to: [ops]",
     }
 )
 """What to write for a key that is missing or empty."""

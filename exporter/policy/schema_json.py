@@ -13,7 +13,7 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from exporter.model.duration import format_duration
 from exporter.model.variables import ITEM_KINDS, VARIABLES, Variable
-from exporter.policy.actions import ACTIONS, BUILT_ACTIONS
+from exporter.policy.actions import ACTIONS, NEEDS_MENDING
 from exporter.policy.schema import PolicyFileModel
 from exporter.policy.words import listing
 
@@ -37,8 +37,9 @@ def policy_schema() -> dict[str, Any]:
     policy["action"] = {
         "title": "Action",
         "description": policy["action"]["description"],
-        "oneOf": [_action(name) for name in BUILT_ACTIONS],
+        "oneOf": [_action(name) for name in ACTIONS],
     }
+    schema["$defs"]["PolicyModel"] |= _only_tells()
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": SCHEMA_ID,
@@ -63,6 +64,17 @@ def _action(name: str) -> dict[str, Any]:
         "properties": {name: {"anyOf": [arguments, {"type": "null"}]}},
         "required": [name],
         "additionalProperties": False,
+    }
+
+
+def _only_tells() -> dict[str, Any]:
+    """What a policy may not have when its action mends nothing, and must have otherwise."""
+    names = [name for name in ACTIONS if not ACTIONS[name].mends]
+    tells = {"anyOf": [{"required": [name]} for name in names]}
+    return {
+        "if": {"properties": {"action": tells}, "required": ["action"]},
+        "then": {"properties": dict.fromkeys(NEEDS_MENDING, False)},
+        "else": {"required": ["limits"]},
     }
 
 

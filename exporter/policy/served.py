@@ -28,6 +28,8 @@ class Served:
     remedies: Mapping[str, ServedRemedy] = field(default_factory=lambda: MappingProxyType({}))
     variables: frozenset[str] | None = None
     """The variables that are ever known there; None: all of them."""
+    lists: frozenset[str] | None = None
+    """The kinds of ``for_each`` that are ever known there; None: all of them."""
 
     @classmethod
     def all_of(cls, remedies: Iterable[str]) -> Served:

@@ -6,7 +6,7 @@ The words of a component without a fresh reading are left out although findings 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,11 +34,15 @@ class View:
 
 
 class Sight:
-    """The views of one target's findings, each made when it is first asked for."""
+    """The views of one target's findings, each made when it is first asked for.
 
-    def __init__(self, findings: Findings) -> None:
+    Binding costs as much as there is to bind, so they show only what these conditions name.
+    """
+
+    def __init__(self, findings: Findings, conditions: Iterable[Condition]) -> None:
         self._findings = findings
-        self._values = known_values(findings)
+        self._names = {name for condition in conditions for name in condition.names}
+        self._values = self._named(known_values(findings))
         self._views: dict[tuple[str, str] | None, View] = {}
 
     def view(self, item: Item | None = None) -> View:
@@ -52,8 +56,11 @@ class Sight:
     def _make(self, item: Item | None) -> View:
         if item is None:
             return View(self._values, bind(None, self._values))
-        values = {**self._values, **_known_of(item, self._findings)}
+        values = self._values | self._named(_known_of(item, self._findings))
         return View(values, bind(item.kind, values))
+
+    def _named(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: values[name] for name in self._names if name in values}
 
 
 def see(condition: Condition, findings: Findings, item: Item | None = None) -> dict[str, Any]:

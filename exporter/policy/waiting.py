@@ -13,16 +13,9 @@ ENOUGH_READINGS = 2
 """One reading is never enough to wait for: a condition must be seen true twice."""
 
 
-def stale_of(components: Iterable[Component], report: Report, now: datetime) -> tuple[str, ...]:
-    """Those of the components that have no fresh reading, sorted."""
-    readings = report.readings
-    return tuple(
-        sorted(
-            str(c)
-            for c in components
-            if (reading := readings.get(c)) is None or not reading.fresh(now)
-        )
-    )
+def fresh_of(report: Report, now: datetime) -> frozenset[Component]:
+    """The components that have a fresh reading."""
+    return frozenset(c for c, reading in report.readings.items() if reading.fresh(now))
 
 
 def wait_on(

@@ -88,7 +88,7 @@ class World:
     max_mode: Mode = Mode.ENFORCE
     """The lower of this and a policy's mode wins."""
     open_operations: Mapping[str, OpenOperation] = field(default_factory=dict)
-    """By target name: whoever's operation it is."""
+    """Whoever's operation it is, by what it locks (``lock_of``): the target, as a rule."""
     waiting: Mapping[Subject, Waiting] = field(default_factory=dict)
     """From the previous round's decisions (``waiting_of``); empty after a restart."""
     refusals: Mapping[Subject, Refusal] = field(default_factory=dict)

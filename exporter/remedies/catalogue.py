@@ -9,6 +9,7 @@ from exporter.remedies.cancel_invocations import CANCEL_INVOCATIONS
 from exporter.remedies.cleanup_stale_deployments import CLEANUP_STALE_DEPLOYMENTS
 from exporter.remedies.force_redeploy import FORCE_REDEPLOY
 from exporter.remedies.kill_invocations import KILL_INVOCATIONS
+from exporter.remedies.notify import NOTIFY
 from exporter.remedies.purge_invocations import PURGE_INVOCATIONS
 from exporter.remedies.recover_stuck_workflow import RECOVER_STUCK_WORKFLOW
 from exporter.remedies.remedy import Remedy
@@ -27,6 +28,7 @@ REMEDIES: Mapping[str, Remedy] = MappingProxyType(
             KILL_INVOCATIONS,
             PURGE_INVOCATIONS,
             RESTART_INVOCATIONS,
+            NOTIFY,
         )
     }
 )

@@ -79,8 +79,9 @@ def url_of(request: Request, context: TargetContext) -> str:
     if not url:
         workers = context.target.workers
         if len(workers) != 1:
-            count = "no worker" if not workers else f"{len(workers)} workers"
-            msg = f"target {context.target.name} has {count} configured: name the URL"
+            known = ", ".join(shown(worker.url) for worker in workers)
+            have = f"several workers, name one: {known}" if known else "no worker: name the URL"
+            msg = f"target {context.target.name} has {have}"
             raise RefusedError("url-missing", msg)
         url = workers[0].url
     return normalise_url(str(url))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
 from exporter.model.component import Component
 from exporter.model.findings import Findings
+from exporter.model.message import Message, Receipt, Tell
 from exporter.model.operation import ActResult, ItemOutcome, Plan, Request
 from exporter.model.relapse import BrokenAgain
 from exporter.model.report import Report
@@ -24,6 +25,10 @@ class WriteGuard(Protocol):
     LedgerUnavailableError (no ledger, no action): let them through.
     """
 
+    @property
+    def operation_id(self) -> str:
+        """Which operation it stands before."""
+
     async def before_write(self, step: str, *, completes: bool = False) -> None:
         """Confirm that this process may write now. ``step`` names the write for the ledger.
 
@@ -33,6 +38,11 @@ class WriteGuard(Protocol):
 
     async def item_done(self, outcome: ItemOutcome) -> None:
         """Record what became of one item."""
+
+
+async def tells_nobody(_names: Collection[str] | None, _message: Message) -> tuple[Receipt, ...]:
+    """Where no notifiers are."""
+    return ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +55,8 @@ class TargetContext:
     allowed_urls: frozenset[str] = frozenset()
     """Normalised URLs policies may register beyond the target's workers."""
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    tell: Tell = tells_nobody
+    """How to tell people something."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

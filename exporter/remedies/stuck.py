@@ -78,24 +78,34 @@ async def stuck_key(
         )
     if not runs:
         return StuckKey(service, key, None)
-    allowed: tuple[str, ...] = ()
-    if version_of(version) < TIMERS_END_WITH_THEIR_RUN:
-        allowed = await _refuse_sleeps(context, runs[-1], name, allow)
+    what = f"the failed run of {name}"
+    allowed = await refuse_sleeps(context, runs[-1], what, version=version, allow=allow)
     return StuckKey(service, key, runs[-1], allowed)
 
 
-async def _refuse_sleeps(
-    context: RemedyContext, run: Exact, name: str, allow: frozenset[str]
+async def refuse_sleeps(
+    context: RemedyContext,
+    run: Exact,
+    what: str,
+    *,
+    version: str | None = None,
+    allow: frozenset[str] = frozenset(),
 ) -> tuple[str, ...]:
-    """Refuse while a timer of the run is still to fire, or when nobody can tell."""
+    """Refuse while a timer of a run is still to fire after its purge, or when nobody can tell.
+
+    Returns the overrides that were needed. ``version`` is the server's, where that is known.
+    """
+    version = version or await context.api.admin.version()
+    if version_of(version) >= TIMERS_END_WITH_THEIR_RUN:
+        return ()
     journal = await context.api.lookups.journal(run.item.id)
     if journal.sleeps_until is not None:
-        msg = f"a sleep of the failed run of {name} fires at {journal.sleeps_until:%F %T} UTC"
+        msg = f"a sleep of {what} fires at {journal.sleeps_until:%F %T} UTC"
         raise RefusedError("unfired-sleep", msg, data=_ids([run]))
     if journal.kept:
         return ()
     if UNKNOWN_SLEEPS not in allow:
-        msg = f"the journal of the failed run of {name} is gone: whether it slept is not known"
+        msg = f"the journal of {what} is gone: whether it slept is not known"
         raise RefusedError(UNKNOWN_SLEEPS, msg, override=UNKNOWN_SLEEPS, data=_ids([run]))
     return (UNKNOWN_SLEEPS,)
 

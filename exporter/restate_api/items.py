@@ -14,8 +14,15 @@ from dataclasses import replace
 
 from pydantic import ValidationError
 
-from exporter.model.views import InvocationGroup, InvocationItem, RecentFailure
+from exporter.model.views import (
+    InvocationGroup,
+    InvocationItem,
+    RecentFailure,
+    Result,
+    cause_of,
+)
 from exporter.restate_api.rows import (
+    ExactRow,
     GroupRow,
     InvocationRow,
     PausedEvent,
@@ -28,6 +35,7 @@ from exporter.transport import clean_text
 EVENT_HEAD = 4000
 EVENT_TAIL = 200
 """How many characters of both ends of an event's JSON are read; stack traces can be long."""
+_FAILURE = "failure"
 _MESSAGE = re.compile(r'"error_message":"((?:[^"\\]|\\.)*)')
 _CODE = re.compile(r'"restate_doc_error_code":"([A-Z0-9]+)"\}*$')
 
@@ -58,6 +66,12 @@ def item(row: InvocationRow) -> InvocationItem:
         created_at=row.created_at,
         modified_at=row.modified_at,
     )
+
+
+def completed_item(row: ExactRow) -> InvocationItem:
+    """One invocation that has completed, with how; what never was a failure succeeded."""
+    result: Result = cause_of(row.failure) if row.completion_result == _FAILURE else "success"
+    return replace(item(row), result=result, error=clean_text(row.failure))
 
 
 def retrying_item(row: InvocationRow, state: StateRow) -> InvocationItem:

@@ -12,14 +12,19 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from exporter.model.views import COMPLETED, InvocationItem
-from exporter.restate_api.invocations import ITEM_COLUMNS, Invocations
+from exporter.restate_api.invocations import ITEM_COLUMNS, TEXT_LENGTH, Invocations
 from exporter.restate_api.items import item as item_of
 from exporter.restate_api.items import paused_item
 from exporter.restate_api.query import Query, literal, literals
 from exporter.restate_api.rows import AttemptRow, ExactRow, KeyRow, SleepRow
+from exporter.transport import clean_text
 
 _SCOPES_SINCE = (1, 7, 3)
-_EXACT = f"SELECT {ITEM_COLUMNS}, completion_result FROM sys_invocation_status WHERE "  # noqa: S608 - constants
+_EXACT = (
+    # Without scheduled_at beside it, scheduled_start_at is null (live 1.6.2 and 1.7.12).
+    f"SELECT {ITEM_COLUMNS}, completion_result, scheduled_at, scheduled_start_at "  # noqa: S608 - constants
+    "FROM sys_invocation_status WHERE "
+)
 _AT_ONCE = 100
 """Ids in one question."""
 
@@ -35,6 +40,8 @@ class Exact:
     """``success`` or ``failure``, once completed."""
     completed_at: datetime | None = None
     failure: str = ""
+    starts_at: datetime | None = None
+    """When it begins, of what is scheduled."""
 
     @property
     def active(self) -> bool:
@@ -46,8 +53,15 @@ class Exact:
 class Attempts:
     """What the leader knows of an invocation's attempts since it was started or resumed."""
 
-    failing: bool
+    failing: bool = False
     """The last attempt that ended, failed."""
+    in_flight: bool = False
+    """One is running now."""
+    retries: int = 0
+    """How many failed."""
+    error_code: str = ""
+    error: str = ""
+    next_retry_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,14 +138,44 @@ class Lookups:
             names += [f"{word} {row.key}" for row in rows]
         return tuple(names)
 
+    async def newest(
+        self, service: str, key: str | None, *, version: str, limit: int
+    ) -> tuple[Exact, ...]:
+        """At most ``limit`` invocations of a service or key: paused, then active, then newest.
+
+        With a key it is cheap; without one it reads every invocation there is.
+        """
+        of_key = ""
+        if key is not None:
+            of_key = f" AND target_service_key = {literal(key)}{_unscoped(version)}"
+        rows = await self._query.rows(
+            f"{_EXACT}target_service_name = {literal(service)}{of_key} ORDER BY CASE "
+            "WHEN status = 'paused' THEN 0 "
+            "WHEN status IN ('completed', 'inboxed', 'scheduled') THEN 2 ELSE 1 END, "
+            f"created_at DESC, id LIMIT {limit:d}",
+            ExactRow,
+        )
+        return tuple(_exact(row) for row in rows)
+
     async def attempts(self, invocation_id: str) -> Attempts:
         """Whether it is failing (again) since it was resumed."""
+        return (await self.attempts_of([invocation_id])).get(invocation_id, Attempts())
+
+    async def attempts_of(self, ids: Collection[str]) -> dict[str, Attempts]:
+        """The attempts of those that the invoker holds: neither waiting nor paused nor suspended.
+
+        ``retry_count`` counts starts, so it is 1 for a first attempt that runs fine (live).
+        """
+        if not ids:
+            return {}
         rows = await self._query.rows(
-            "SELECT id, retry_count, last_failure IS NOT NULL AS failed "  # noqa: S608 - literal()
-            f"FROM sys_invocation_state WHERE id = {literal(invocation_id)}",
+            "SELECT id, in_flight, retry_count, last_failure IS NOT NULL AS failed, "  # noqa: S608 - literals()
+            "last_failure_error_code, next_retry_at, "
+            f"substr(last_failure, 1, {TEXT_LENGTH}) AS failure "
+            f"FROM sys_invocation_state WHERE id IN ({literals(ids)})",
             AttemptRow,
         )
-        return Attempts(any(row.failed for row in rows))
+        return {row.id: _attempts(row) for row in rows}
 
 
 def version_of(text: str) -> tuple[int, ...]:
@@ -151,7 +195,25 @@ def _unscoped(version: str) -> str:
 
 
 def _exact(row: ExactRow) -> Exact:
-    return Exact(item_of(row), row.status, row.completion_result, row.completed_at, row.failure)
+    return Exact(
+        item_of(row),
+        row.status,
+        row.completion_result,
+        row.completed_at,
+        row.failure,
+        row.scheduled_start_at,
+    )
+
+
+def _attempts(row: AttemptRow) -> Attempts:
+    return Attempts(
+        failing=row.failed,
+        in_flight=row.in_flight,
+        retries=max(0, row.retry_count - int(row.in_flight)),
+        error_code=row.last_failure_error_code,
+        error=clean_text(row.failure),
+        next_retry_at=row.next_retry_at,
+    )
 
 
 def _running(rows: Iterable[SleepRow]) -> Iterable[datetime]:

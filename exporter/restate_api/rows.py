@@ -61,9 +61,10 @@ class InvocationRow(Body):
 
 
 class ExactRow(InvocationRow):
-    """One invocation, with how it ended."""
+    """One invocation, with how it ended, or when it begins."""
 
     completion_result: str | None = None
+    scheduled_start_at: AwareDatetime | None = None
 
 
 class StateRow(Body):
@@ -114,10 +115,15 @@ class PausedEvent(Body):
 
 
 class AttemptRow(Body):
-    """Whether the last attempt of an invocation failed."""
+    """The attempts of one invocation, of ``sys_invocation_state``."""
 
     id: PathSafe
-    failed: bool
+    failed: bool = False
+    in_flight: bool = False
+    retry_count: int = 0
+    last_failure_error_code: str = ""
+    failure: str = ""
+    next_retry_at: AwareDatetime | None = None
 
 
 class KeyRow(Body):

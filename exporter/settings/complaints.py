@@ -19,6 +19,7 @@ from exporter.settings.schema import (
     ENV_PREFIX,
     DalpSettings,
     LimitSettings,
+    NotifierSettings,
     ProtectSettings,
     Settings,
     StorageSettings,
@@ -38,6 +39,7 @@ _SECTIONS: Mapping[str, type[BaseModel]] = {
     "ingress_token": SecretRef,
     "admin_token": SecretRef,
     "api_key": SecretRef,
+    "webhook": SecretRef,
 }
 """What keys there are, by the key around them."""
 _MENDS: Mapping[str, str] = {
@@ -90,7 +92,9 @@ def undecodable() -> list[str]:
     for name, field in Settings.model_fields.items():
         variable = f"{ENV_PREFIX}{name.upper()}"
         kind = field.annotation
-        mapping = isinstance(kind, type) and issubclass(kind, BaseModel)
+        mapping = get_origin(kind) is dict or (
+            isinstance(kind, type) and issubclass(kind, BaseModel)
+        )
         if variable in os.environ and (mapping or get_origin(kind) is tuple):
             try:
                 json.loads(os.environ[variable])
@@ -130,5 +134,6 @@ def _message(error: ErrorDetails, path: _Path, sections: Mapping[str, type[BaseM
 
 def _keys_around(path: _Path, sections: Mapping[str, type[BaseModel]]) -> list[str]:
     around = next((part for part in reversed(path[:-1]) if isinstance(part, str)), "")
-    section = sections.get(around)
+    named = path[:-2] == ("notifiers",)  # the key around is a notifier's name, whatever it is
+    section = NotifierSettings if named else sections.get(around)
     return sorted(section.model_fields) if section else []

@@ -12,6 +12,7 @@ import os
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,10 +22,12 @@ from pydantic_settings import SettingsError
 
 from exporter.model.errors import ConfigurationError
 from exporter.model.target import Target
+from exporter.model.token import TokenKind, expiry_of, kind_of
 from exporter.policy.document import Document, DocumentError, Mark, read_document
 from exporter.policy.words import did_you_mean
 from exporter.settings.complaints import line, spell, undecodable
 from exporter.settings.schema import DEFAULT_POLICIES, ENV_PREFIX, Settings
+from exporter.settings.secrets import SecretRef
 from exporter.settings.web_config import WebConfig, load_web_config
 
 _LOCALHOST = {
@@ -35,6 +38,8 @@ _LOCALHOST = {
 WITHOUT_A_FILE: Mapping[str, Any] = {"targets": [_LOCALHOST], "max_mode": "observe"}
 """With no file at all: one Restate on this machine, and nothing is ever written to it."""
 CONFIG_FILE_VARIABLE = f"{ENV_PREFIX}CONFIG_FILE"
+SERVICE_URL_VARIABLE = f"{ENV_PREFIX}SERVICE_URL"
+"""The worker that ``redeploy`` registers, where a pipeline does not name it on the command line."""
 _SQLITE = "sqlite:///"
 
 
@@ -82,6 +87,27 @@ class Configuration:
             return self.settings.policies
         return tuple(p for p in DEFAULT_POLICIES if any(self.base.glob(p)))
 
+    def notes(self, now: datetime) -> tuple[str, ...]:
+        """What is possible and probably not meant: admin tokens that will be refused."""
+        found = []
+        for number, target in enumerate(self.settings.targets):
+            key, ingress = f"targets[{number}].admin_token", _secret(target.ingress_token)
+            token = _secret(target.admin_token)
+            expires = expiry_of(token)
+            if kind_of(token) is TokenKind.API_KEY and token == ingress:
+                found.append(
+                    f"{key}: is the ingress_token's API key; the admin API takes it only if it has"
+                    " the role Admin, which the ingress does not need: use two"
+                )
+            elif kind_of(token) is TokenKind.API_KEY:
+                found.append(
+                    f"{key}: is an API key (key_…); the admin API takes it only with the role"
+                    " Admin, else the JWT (eyJ…) of restate cloud login"
+                )
+            elif kind_of(token) is TokenKind.JWT and expires is not None and expires <= now:
+                found.append(f"{key}: is a JWT that expired at {expires:%F %T}Z: log in again")
+        return tuple(found)
+
     def fingerprint(self) -> str:
         """A text that changes with the content of the file, the policies and the secret files.
 
@@ -109,6 +135,8 @@ class Configuration:
                 files += self.web.files
         for target in self.settings.targets:
             files += [ref.file for ref in target.secrets if ref.file is not None]
+        webhooks = (notifier.webhook.file for notifier in self.settings.notifiers.values())
+        files += [file for file in webhooks if file is not None]
         return [path for path in files if not path.is_dir()]
 
     def choose(self, name: str | None) -> str:
@@ -128,6 +156,14 @@ class Configuration:
     def choose_all(self, name: str | None) -> list[str]:
         """The named target, or all of them."""
         return [self.choose(name)] if name else [t.name for t in self.settings.targets]
+
+
+def _secret(ref: SecretRef | None) -> str | None:
+    """The secret, if there is one; one that is being replaced just now is none."""
+    try:
+        return ref.read() if ref is not None else None
+    except ValueError:
+        return None
 
 
 def load(file: Path | None, *, flags: Mapping[str, Any] | None = None) -> Configuration:
@@ -159,23 +195,21 @@ def load(file: Path | None, *, flags: Mapping[str, Any] | None = None) -> Config
 
 def _beside(base: Path, given: dict[str, Any]) -> dict[str, Any]:
     """The same, with secret files that are relative beside the configuration file."""
-    targets = given.get("targets")
-    if not isinstance(targets, list):
-        return dict(given)
-    return {**given, "targets": [_with_secrets(base, target) for target in targets]}
+    result = dict(given)
+    targets, notifiers = given.get("targets"), given.get("notifiers")
+    if isinstance(targets, list):
+        result["targets"] = [_with_secrets(base, target) for target in targets]
+    if isinstance(notifiers, dict):
+        result["notifiers"] = {n: _with_secrets(base, one) for n, one in notifiers.items()}
+    return result
 
 
-def _with_secrets(base: Path, target: object) -> object:
-    if not isinstance(target, dict):
-        return target
-    dalp = target.get("dalp")
-    if isinstance(dalp, dict):
-        target = target | {"dalp": _placed(base, dalp, "api_key")}
-    return _placed(base, target, "ingress_token", "admin_token")
-
-
-def _placed(base: Path, section: dict[str, Any], *keys: str) -> dict[str, Any]:
-    refs = {key: section.get(key) for key in keys}
+def _with_secrets(base: Path, section: object) -> object:
+    if not isinstance(section, dict):
+        return section
+    if isinstance(section.get("dalp"), dict):
+        section = section | {"dalp": _with_secrets(base, section["dalp"])}
+    refs = {key: section.get(key) for key in ("ingress_token", "admin_token", "api_key", "webhook")}
     return section | {
         key: {**ref, "file": str(base / ref["file"])}
         for key, ref in refs.items()
@@ -200,7 +234,8 @@ def _read(file: Path) -> Document:
 
 def _unknown_variables() -> list[str]:
     known = {f"{ENV_PREFIX}{name.upper()}" for name in Settings.model_fields} | {
-        CONFIG_FILE_VARIABLE
+        CONFIG_FILE_VARIABLE,
+        SERVICE_URL_VARIABLE,
     }
     return [
         f"environment variable {name} is not known{did_you_mean(name, sorted(known))}; unset it"

@@ -32,6 +32,8 @@ from exporter.model.decision import Mode
 from exporter.model.duration import format_duration, parse_duration
 from exporter.model.operation import Window
 from exporter.model.target import Target, Worker, is_placeholder, normalise_url
+from exporter.model.token import TokenKind, kind_of
+from exporter.notify import split_webhook
 from exporter.policy.fields import Period
 from exporter.settings.secrets import SecretRef, Section
 
@@ -214,7 +216,7 @@ class TargetSettings(Section):
     @field_validator("ingress_token")
     @classmethod
     def _ingress_takes_the_api_key(cls, ref: SecretRef | None) -> SecretRef | None:
-        if ref is not None and ref.read().startswith("eyJ"):
+        if ref is not None and kind_of(ref.read()) is TokenKind.JWT:
             msg = (
                 "this is a JWT (it begins with eyJ), which only the admin API takes; the ingress"
                 " wants the API key that begins with key_"
@@ -283,6 +285,23 @@ class LimitSettings(Section):
         return Window("global", self.max, self.per)
 
 
+class NotifierSettings(Section):
+    """Where people are told something."""
+
+    webhook: SecretRef
+    format: Literal["slack", "json"] = "slack"
+    """``{"text": …}``, which Mattermost and others take as well; or the parts by name."""
+
+    @field_validator("webhook")
+    @classmethod
+    def _a_url(cls, ref: SecretRef) -> SecretRef:
+        url = ref.read()
+        split_webhook(url)
+        if is_placeholder(url):
+            raise ValueError("the webhook's secret is a placeholder; write the real URL there")
+        return ref
+
+
 class StorageSettings(Section):
     """The ledger's database."""
 
@@ -311,7 +330,7 @@ class Settings(BaseSettings):
     )
     targets: tuple[TargetSettings, ...]
     target_files: NotBuilt = None
-    notifiers: NotBuilt = None
+    notifiers: dict[str, NotifierSettings] = Field(default_factory=dict)
     alertmanager: NotBuilt = None
     history: NotBuilt = None
     interval: Interval = timedelta(seconds=15)
@@ -359,6 +378,15 @@ class Settings(BaseSettings):
                 msg = f"is that of target {other!r} too: each Restate is one target; merge them"
                 raise _problem((number, "admin_url"), msg)
         return targets
+
+    @field_validator("notifiers")
+    @classmethod
+    def _plain_names(cls, notifiers: dict[str, NotifierSettings]) -> dict[str, NotifierSettings]:
+        for name in notifiers:
+            if not _NAME.fullmatch(name):
+                msg = f"{name!r} is not a name; use letters, digits, dots, dashes and underscores"
+                raise _problem((name,), msg)
+        return notifiers
 
     @field_validator("web_listen_address")
     @classmethod

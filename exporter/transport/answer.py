@@ -15,6 +15,11 @@ from exporter.model.errors import CallFailedError
 from exporter.model.redact import redact_text
 
 _MESSAGE_LENGTH = 300
+_NOT_DOWN = {
+    401: "it is up; the token is missing, wrong or expired",
+    403: "it is up; the token does not allow this",
+}
+"""What an operator must not take for an outage."""
 _LONGEST_RETRY_AFTER = timedelta(hours=1)
 _USER_INFO = re.compile(r"(?<=://)[^/?#\s'\"]*@")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
@@ -60,9 +65,10 @@ class Answer:
                 reason = Reason.THROTTLED
             case _:
                 reason = Reason.HTTP_STATUS
+        known = f" ({_NOT_DOWN[self.status]})" if self.status in _NOT_DOWN else ""
         return CallFailedError(
             reason,
-            f"{self.place}: answered {self.status}{': ' if message else ''}{message}",
+            f"{self.place}: answered {self.status}{known}{': ' if message else ''}{message}",
             http_status=self.status,
             retry_after=_retry_after(self.headers.get("retry-after")),
             code=code,

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from exporter import __version__
 from exporter.metrics.exposition import Exposition
 from exporter.web.desk import Desk
-from exporter.web.errors import MOST_BODY_BYTES, handle_errors
+from exporter.web.errors import handle_errors
 from exporter.web.gate import Access, Gate
 from exporter.web.guard import Guard
 from exporter.web.operator import operator_routes
@@ -43,7 +43,7 @@ def build_web(
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        max_body_size=MOST_BODY_BYTES,
+        generate_unique_id_function=lambda route: route.name,
     )
     app.include_router(metrics_routes(exposition, telemetry_path))
     app.include_router(health_routes(status))

@@ -6,6 +6,7 @@ Every attempt that got in is in the ledger: by ``people`` when it reached a targ
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -16,8 +17,9 @@ from fastapi import Request as HttpRequest
 from fastapi.responses import JSONResponse, Response
 
 from exporter.model.errors import MedicError
-from exporter.model.keys import ApiKey
+from exporter.model.keys import ApiKey, Role
 from exporter.model.operation import Operation, Request
+from exporter.model.redact import redact_text
 from exporter.people import People
 from exporter.policy.words import did_you_mean
 from exporter.web.errors import failure_response
@@ -28,6 +30,7 @@ from exporter.wire.operator import LONGEST_REASON, Code
 OPERATION_HEADER = "X-Operation-Id"
 _LONGEST_ARGUMENTS = 4096
 _NAMES_SHOWN = 20
+_TARGET = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 
 
 class Desk:
@@ -101,7 +104,7 @@ class Desk:
     ) -> Request:
         key = _key_of(http)
         return Request(
-            target=target or "",
+            target=_named(target),
             remedy=remedy,
             arguments=arguments,
             source="api",
@@ -137,10 +140,15 @@ class Desk:
 
 def _key_of(http: HttpRequest) -> ApiKey:
     key = http.state.key
-    if not isinstance(key, ApiKey):
-        msg = f"{http.url.path} was reached without a key"  # the gate lets nobody through so
+    if not isinstance(key, ApiKey) or key.role is not Role.OPERATOR:
+        msg = f"{http.url.path} was reached without an operator's key"  # the gate is broken
         raise TypeError(msg)
     return key
+
+
+def _named(target: str | None) -> str:
+    """The target as it may be written down: what can be no name of one is left out."""
+    return redact_text(target) if target and _TARGET.fullmatch(target) else ""
 
 
 def _reason_of(http: HttpRequest) -> str:

@@ -14,10 +14,10 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from exporter.model.redact import redact_text
+from exporter.web.body import MOST_BODY_BYTES
 from exporter.web.failures import Failure
 from exporter.wire.operator import STATUS, Code, ErrorBody
 
-MOST_BODY_BYTES = 65_536
 _CODES: Mapping[int, Code] = MappingProxyType(
     {
         STATUS[code]: code

@@ -138,7 +138,7 @@ def _refusal(
     reason: str, message: str, data: Mapping[str, Any], *, override: str | None = None
 ) -> Failure:
     code, status = _REFUSALS.get(reason, (Code.PREFLIGHT_REFUSED, None))
-    told = {**sanitise(dict(data)), "reason": reason}
+    told = {"reason": reason, **sanitise(dict(data))}
     if override is not None:
         told["allow"] = override
     if code is Code.WORKFLOW_RETRY_BLOCKED:

@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from exporter.model.errors import LedgerUnavailableError
 from exporter.model.keys import ApiKey, Role
 from exporter.web.attempts import Attempts
+from exporter.web.body import bounded
 from exporter.web.errors import error_response
 from exporter.web.keyring import Keyring
 from exporter.web.passwords import Passwords
@@ -63,7 +64,7 @@ class Gate:
     def __init__(self, app: ASGIApp, *, access: Access, attempts: Attempts | None = None) -> None:
         self._app = app
         self._access = access
-        self._attempts = attempts or Attempts()
+        self._attempts = Attempts() if attempts is None else attempts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass one request on, or answer it here."""
@@ -75,7 +76,7 @@ class Gate:
             await self._refuse(found, scope)(scope, receive, send)
             return
         scope["state"]["key"] = found
-        await self._app(scope, receive, send)
+        await self._app(scope, bounded(scope, receive), send)
 
     async def _let_in(self, scope: Scope) -> ApiKey | _No | None:
         headers = Headers(scope=scope)
@@ -92,7 +93,8 @@ class Gate:
             self._access.on_failure()
             return _No(Code.UNAUTHORIZED, "a key is needed: send it in the header X-Api-Key")
         try:
-            key = await self._access.keyring.find(given)
+            limited = self._attempts.wait_seconds(_client(scope)) > 0
+            key = await self._access.keyring.find(given, look_again=not limited)
         except LedgerUnavailableError as error:
             return _No(Code.LEDGER_UNAVAILABLE, str(error))
         if key is None:

@@ -16,7 +16,7 @@ from exporter.model.errors import LedgerUnavailableError
 from exporter.model.keys import ApiKey
 
 REFRESH_SECONDS = 2.0
-_NOT_SOONER_SECONDS = 1.0
+_APART_SECONDS = 0.2
 """However many strangers knock, the ledger is asked this seldom on their account."""
 _LONGEST_KEY = 256
 
@@ -33,16 +33,15 @@ class Keyring:
         self._read = read
         self._monotonic = monotonic
         self._valid: tuple[ApiKey, ...] | None = None
-        self._read_at = 0.0
+        self._read_at = -_APART_SECONDS
         self._reading = asyncio.Lock()
 
     async def refresh(self) -> None:
         """Read the keys again. LedgerUnavailableError: what was known stays."""
         async with self._reading:
-            self._read_at = self._monotonic()
-            self._valid = tuple(key for key in await self._read() if key.valid)
+            await self._refresh()
 
-    async def find(self, key: str) -> ApiKey | None:
+    async def find(self, key: str, *, look_again: bool = True) -> ApiKey | None:
         """The valid key that this is; None when it is none.
 
         LedgerUnavailableError while no keys were ever read: unknown is not none.
@@ -50,16 +49,26 @@ class Keyring:
         if len(key) > _LONGEST_KEY:
             return None
         found = self._known(key)
-        if found is None and self._monotonic() - self._read_at >= _NOT_SOONER_SECONDS:
+        if found is None and (look_again or self._valid is None):
             try:
-                await self.refresh()
+                await self._refresh_since(self._monotonic())
             except LedgerUnavailableError:
                 if self._valid is None:
                     raise
             found = self._known(key)
-        if self._valid is None:
-            raise LedgerUnavailableError("the keys could not be read from the ledger yet")
         return found
+
+    async def _refresh(self) -> None:
+        self._read_at = self._monotonic()
+        self._valid = tuple(key for key in await self._read() if key.valid)
+
+    async def _refresh_since(self, asked: float) -> None:
+        """Have the keys read once more; all who ask meanwhile share the next reading."""
+        async with self._reading:
+            if self._read_at >= asked and self._valid is not None:
+                return
+            await asyncio.sleep(max(self._read_at + _APART_SECONDS - self._monotonic(), 0))
+            await self._refresh()
 
     def _known(self, key: str) -> ApiKey | None:
         """Compare with every key in constant time; where the right one stands does not show."""

@@ -8,12 +8,12 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Query, Request, Response, Security
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
-from fastapi.security import APIKeyHeader
 from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
 
 from exporter.web.desk import Desk
 from exporter.web.errors import documented, issues_of
+from exporter.web.security import key_header
 from exporter.wire.doctor import DoctorAnswer
 from exporter.wire.operator import (
     LONGEST_REASON,
@@ -27,11 +27,6 @@ from exporter.wire.operator import (
     Redeployed,
 )
 
-key_header = APIKeyHeader(
-    name="X-Api-Key",
-    auto_error=False,  # the gate has looked at it by then
-    description="A key made with `restate-medic key new NAME --role operator`.",
-)
 _REFUSED = (
     Code.UNAUTHORIZED,
     Code.FORBIDDEN,

@@ -21,6 +21,7 @@ from exporter.model.decision import Result
 from exporter.model.duration import format_duration
 from exporter.model.redact import redact_text
 from exporter.model.target import Target
+from exporter.web.reading import reading
 from exporter.web.status import StandingDecision, TargetStatus, WebStatus
 
 _WORST_FIRST = (Status.UNREACHABLE, Status.DEGRADED, Status.UNKNOWN, Status.OK, Status.OFF)
@@ -74,7 +75,7 @@ def page_routes(status: Callable[[], WebStatus], *, version: str, telemetry_path
     style = environment.get_template("style.css").render()
     policy = _content_security_policy(style)
 
-    @router.api_route("/", methods=["GET", "HEAD"])
+    @reading(router, "/", media=("text/html",))
     async def landing() -> HTMLResponse:
         now = status()
         rows = target_rows(now)

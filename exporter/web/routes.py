@@ -6,18 +6,21 @@ from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from ipaddress import IPv6Address, ip_address
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Request, Response, Security
 from fastapi.responses import PlainTextResponse
 
 from exporter.metrics.exposition import Exposition
 from exporter.model.decision import Result
 from exporter.model.keys import ApiKey, Role
 from exporter.model.redact import redact_text
-from exporter.web.errors import error_response
+from exporter.web.errors import documented, error_response
+from exporter.web.reading import reading
+from exporter.web.security import key_header
 from exporter.web.status import ReloadResult, WebStatus
 from exporter.wire.decisions import DecisionsAnswer, decision_body
+from exporter.wire.operator import Code
 
-_READ = ["GET", "HEAD"]
+_METRICS = ("text/plain", "application/openmetrics-text")
 _FROM_ELSEWHERE = ("forwarded", "x-forwarded-for", "x-real-ip", "origin")
 _NAMES_SHOWN = 20
 
@@ -26,7 +29,7 @@ def metrics_routes(exposition: Exposition, path: str) -> APIRouter:
     """The page that Prometheus scrapes."""
     router = APIRouter()
 
-    @router.api_route(path, methods=_READ)
+    @reading(router, path, media=_METRICS)
     async def metrics(request: Request) -> Response:
         scrape = await exposition.scrape(
             accept=",".join(request.headers.getlist("accept")),
@@ -45,11 +48,11 @@ def health_routes(status: Callable[[], WebStatus]) -> APIRouter:
     """Healthy while the process answers; ready once every target has had a round."""
     router = APIRouter()
 
-    @router.api_route("/-/healthy", methods=_READ)
+    @reading(router, "/-/healthy", media=("text/plain",))
     async def healthy() -> PlainTextResponse:
         return PlainTextResponse("healthy\n")
 
-    @router.api_route("/-/ready", methods=_READ)
+    @reading(router, "/-/ready", media=("text/plain",), also={503: "Not ready yet."})
     async def ready() -> PlainTextResponse:
         now = status()
         if now.ready:
@@ -66,7 +69,19 @@ def reload_routes(reload: Callable[[], Awaitable[ReloadResult]]) -> APIRouter:
     """Reload on request, from this machine or with an operator's key."""
     router = APIRouter()
 
-    @router.post("/-/reload")
+    @router.post(
+        "/-/reload",
+        response_class=Response,
+        responses={
+            **documented(
+                *(Code.UNAUTHORIZED, Code.FORBIDDEN, Code.PAYLOAD_TOO_LARGE),
+                *(Code.TOO_MANY_REQUESTS, Code.INTERNAL, Code.LEDGER_UNAVAILABLE),
+            ),
+            200: {"content": {"text/plain": {}}},
+            500: {"content": {"text/plain": {}}, "description": "The one in use stays."},
+        },
+        dependencies=[Security(key_header)],
+    )
     async def reload_configuration(request: Request) -> Response:
         key: ApiKey | None = request.state.key
         by_operator = key is not None and key.role is Role.OPERATOR
@@ -91,7 +106,7 @@ def decision_routes(status: Callable[[], WebStatus]) -> APIRouter:
     """The present decisions, so that every hold and its reason can be seen from outside."""
     router = APIRouter(prefix="/api/v1")
 
-    @router.api_route("/decisions", methods=_READ)
+    @reading(router, "/decisions", Code.BAD_REQUEST)
     async def decisions(
         target: str | None = None, policy: str | None = None, result: Result | None = None
     ) -> DecisionsAnswer:

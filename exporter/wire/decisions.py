@@ -52,7 +52,7 @@ class DecisionBody(_Body):
     values: dict[str, Any]
     """The values the condition saw."""
     verdicts: tuple[VerdictBody, ...]
-    """Every gate, in the order they are asked; the first that holds gives ``reason``."""
+    """The gates that were asked, in order: up to the first that holds, which gives ``reason``."""
 
 
 class DecisionsAnswer(_Body):

@@ -68,6 +68,9 @@ class Proxy:
     def __init__(self, upstream: str) -> None:
         self._upstream = upstream
         self._rules: list[_Rule] = []
+        self.serving: set[asyncio.Task[None]] = set()
+        """A task for each request that has not been answered yet."""
+        self._closed = False
         self.seen: list[Seen] = []
         self.url = ""
 
@@ -89,19 +92,25 @@ class Proxy:
 
     async def __aexit__(self, *_: object) -> None:
         self._server.close()
+        self._closed = True
         await self._http.aclose()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+        task = asyncio.current_task()
+        if task is not None:
+            self.serving.add(task)
+            task.add_done_callback(self.serving.discard)
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, httpx.ReadError):
             seen = await _read(reader)
             self.seen.append(seen)
-            reply = await self._fault(seen)(lambda: self._forward(seen))
+            reply = await self.fault_for(seen)(lambda: self._forward(seen))
             if reply is not None:
                 writer.write(_written(reply))
                 await writer.drain()
         writer.close()
 
-    def _fault(self, seen: Seen) -> Fault:
+    def fault_for(self, seen: Seen) -> Fault:
+        """What happens to this request: the first rule's fault, or nothing but forwarding."""
         for rule in self._rules:
             if rule.times > 0 and rule.matches(seen):
                 if rule.skip == 0:
@@ -111,6 +120,8 @@ class Proxy:
         return lambda forward: forward()
 
     async def _forward(self, seen: Seen) -> Reply:
+        if self._closed:
+            raise ConnectionError("the proxy is closed")
         answer = await self._http.request(
             seen.method,
             self._upstream + seen.path,

@@ -74,6 +74,7 @@ class Surgery:
 class Hand:
     """A guard without a ledger, for acting on a plan that has grown old."""
 
+    operation_id: str = "op_1"
     steps: list[str] = field(default_factory=list)
     items: list[ItemOutcome] = field(default_factory=list)
 

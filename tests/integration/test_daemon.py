@@ -14,6 +14,7 @@ from lab import RestateServer, ServiceSpec
 from tests.integration.rolled import GREETER, re_register, registered
 from tests.medic import Medic, target_of
 from tests.support import ServerFactory, WorkerFactory
+from tests.unit.test_model_token import jwt
 
 FIVE = ("ingress", "admin", "deployments", "services", "invocations")
 
@@ -150,3 +151,25 @@ def test_one_scrape_is_served_in_both_formats(any_restate: RestateServer, tmp_pa
         assert openmetrics.headers["content-type"].startswith("application/openmetrics-text")
         assert openmetrics.text.endswith("# EOF\n")
         assert medic.get("/metrics", accept="text/plain;version=abc;q=zz").is_success
+
+
+def test_when_the_admin_token_expires_is_exported_and_read_again(
+    any_restate: RestateServer, tmp_path: Path
+) -> None:
+    """Of a JWT; a rotated one counts after a reload, and what is none takes the series away."""
+    name, secret = "admin_token_expiry_timestamp_seconds", tmp_path / "secret"
+    secret.write_text(jwt({"exp": 1_900_000_000}))
+    target = target_of(any_restate, admin_token={"file": str(secret)})
+    with Medic(tmp_path / "medic", targets=[target]) as medic:
+        medic.wait_for(lambda: medic.sample(name, target="prod") == 1_900_000_000, "its expiry")
+        secret.write_text(jwt({"exp": 1_950_000_000}))
+        assert medic.post("/-/reload").status_code == httpx.codes.OK
+        medic.wait_for(lambda: medic.sample(name, target="prod") == 1_950_000_000, "the new one")
+        secret.write_text("eyJ.malformed.x")
+        assert medic.post("/-/reload").status_code == httpx.codes.OK
+        medic.wait_for(lambda: medic.sample(name, target="prod") is None, "it to go")
+        secret.write_text("key_hunter2hunter2")
+        assert medic.post("/-/reload").status_code == httpx.codes.OK
+        notes = medic.wait_for(lambda: medic.events("config.note"), "the note")
+    assert "is an API key (key_…)" in notes[-1]["note"]
+    assert "hunter2" not in medic.log.read_text()

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from exporter.verification import Verification
+from exporter.wire.operator import PREFIX
 from lab import ServiceSpec
+from tests.doors import OPERATOR
 from tests.integration.engine import Yard, nothing_changes, open_yard
 from tests.integration.office import office_at
 from tests.integration.proxy import Proxy, Seen, answering, deleting, listing, lost, registering
@@ -290,3 +292,51 @@ async def test_a_daemon_that_stops_begins_nothing(yard: Yard, tmp_path: Path) ->
         assert (answer.status_code, answer.json()["code"]) == (503, "SHUTTING_DOWN")
         assert int(answer.headers["retry-after"]) > 0
         assert (await office.post("doctor", {})).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("content", "kind", "status"),
+    [
+        (b"", "application/json", 422),
+        (b"{", "application/json", 422),
+        (b"\xff\xfe", "application/json", 422),
+        (b"null", "application/json", 422),
+        (b"[" * 60_000, "application/json", 422),
+        (b'{"\\ud800": 1}', "application/json", 422),
+        (b'{"reason": "\\ud800"}', "application/json", 422),
+        (b'{"reason": NaN}', "application/json", 422),
+        (b'{"reason": "a\\u0000b"}', "application/json", 200),
+        (b"{}", "text/plain", 422),
+        (b"{}", "application/x-www-form-urlencoded", 422),
+        (b'{"reason": "' + b"x" * 70_000 + b'"}', "application/json", 413),
+    ],
+)
+async def test_a_body_that_is_none_is_told_and_recorded(
+    yard: Yard, tmp_path: Path, content: bytes, kind: str, status: int
+) -> None:
+    """Broken JSON, text that is none, endless nesting, another type, too much of it."""
+    async with office_at(tmp_path, [target_of(yard.restate)]) as office:
+        answer = await office.http.post(
+            f"{PREFIX}/doctor",
+            content=content,
+            headers={"X-Api-Key": OPERATOR, "Content-Type": kind},
+        )
+        assert answer.status_code == status, answer.text
+        (row,) = await office.rows()
+        assert str(row.outcome) == ("answered" if status == 200 else "refused")
+        if status != 200:
+            assert list(answer.json()) == ["code", "message", "data", "requestId"]
+            assert answer.json()["message"]
+
+
+async def test_a_body_without_a_length_is_cut_too(yard: Yard, tmp_path: Path) -> None:
+    """What comes in pieces is counted as it comes."""
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(100):
+            yield b" " * 1000
+
+    async with office_at(tmp_path, [target_of(yard.restate)]) as office:
+        headers = {"X-Api-Key": OPERATOR, "Content-Type": "application/json"}
+        answer = await office.http.post(f"{PREFIX}/doctor", content=pieces(), headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (413, "PAYLOAD_TOO_LARGE")

@@ -14,6 +14,7 @@ from exporter.doctor import PROBES, Probe, ProbeContext, probe_all
 from exporter.model.component import Component
 from exporter.model.report import Reading
 from exporter.model.target import Target
+from exporter.model.wanted import Wanted
 from exporter.restate_api import RestateApi, connect
 from exporter.transport import Transport
 from tests.unit import hostile
@@ -114,10 +115,11 @@ async def read_all(
     target: Target | None = None,
     due: Any = tuple(Component),
     probes: dict[Component, Probe] | None = None,
+    wanted: Wanted | None = None,
     **options: Any,
 ) -> dict[Component, Reading]:
     """Probe what is due and return the readings by component."""
-    context = ProbeContext(api, target or Target("t"))
+    context = ProbeContext(api, target or Target("t"), wanted=lambda: wanted or Wanted())
     readings = await probe_all(
         probes or PROBES, due, context=context, clock=lambda: datetime.now(UTC), **options
     )

@@ -20,6 +20,7 @@ from exporter.ledger.gateway import Ledger
 from exporter.model.component import Component, Reason, Status
 from exporter.model.decision import Mode
 from exporter.model.findings import Findings
+from exporter.model.message import Tell
 from exporter.model.operation import (
     ActResult,
     Budget,
@@ -34,7 +35,7 @@ from exporter.model.report import Reading, Report
 from exporter.model.target import Target
 from exporter.model.views import View
 from exporter.remediate import Remediator
-from exporter.remedies.remedy import Remedy, RemedyContext, WriteGuard
+from exporter.remedies.remedy import Remedy, RemedyContext, WriteGuard, tells_nobody
 from exporter.restate_api import RestateApi
 from exporter.verification import Verifier
 from tests.unit.policy_scenes import NOW, ONE, URL, views
@@ -92,6 +93,7 @@ class FakeTarget:
         self.retry_after: timedelta | None = None
         self.probed: list[frozenset[Component]] = []
         self.refreshed = 0
+        self.tell: Tell = tells_nobody
         self.backend = Backend(
             target=target,
             probe=self.probe,
@@ -128,7 +130,9 @@ class FakeTarget:
 
     def _context(self, findings: Findings, now: Callable[[], datetime]) -> RemedyContext:
         api = cast("RestateApi", None)
-        return RemedyContext(api=api, target=self.target, now=now, findings=findings)
+        return RemedyContext(
+            api=api, target=self.target, now=now, findings=findings, tell=self.tell
+        )
 
     def _refresh(self) -> None:
         self.refreshed += 1

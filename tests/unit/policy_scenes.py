@@ -81,7 +81,9 @@ def views(
         Component.ADMIN: AdminView("1.7.12"),
         Component.DEPLOYMENTS: DeploymentsView(tuple(deployments)),
         Component.SERVICES: ServicesView(tuple(services)),
-        Component.INVOCATIONS: InvocationsView((), (), frozenset(d.id for d in deployments), 0.1),
+        Component.INVOCATIONS: InvocationsView(
+            (), (), frozenset(d.id for d in deployments), 0.1, completed=()
+        ),
         Component.DRIFT: DriftView(tuple(found)),
     }
 
@@ -193,7 +195,7 @@ def decisions(
 ) -> tuple[Decision, ...]:
     rows = (rules,) if isinstance(rules, Policy) else tuple(rules)
     findings = derive(seen, target, now=now)
-    return decide(rows, target, seen, findings, around or world(), now=now)
+    return decide(rows, target, seen, findings, around or world(), now=now, explain=True)
 
 
 def decision(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import logging
 import os
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,6 +38,7 @@ from exporter.model.operation import Outcome
 from tests.unit import hostile
 from tests.unit.fake_restate import FakeRestate, service
 from tests.unit.fakes import Clock, by_person, by_policy, ledger_at, plan_for
+from tests.unit.test_model_token import jwt
 
 WORKER = "http://w:9080/"
 POLICY = """\
@@ -175,6 +178,20 @@ def test_help_fits_into_eighty_columns(command: tuple[str, ...]) -> None:
     assert "RESTATE_MEDIC_CONFIG_FILE" in result.stdout or "--config.file" not in result.stdout
 
 
+@pytest.mark.parametrize("command", every_command(), ids=" ".join)
+def test_help_reads_as_text(command: tuple[str, ...]) -> None:
+    """Paragraphs are filled, names stand in capitals, and so do values."""
+    text = invoke(*command, "--help").stdout
+    described = text.partition("╭")[0].strip().split("\n")
+    usage, *lines = [line.strip() for line in described]
+    assert "[[" not in usage
+    assert not [word for word in re.findall(r"[\[{]([^\]}]+)[\]}]", usage) if not word.isupper()]
+    for line, following in itertools.pairwise(lines):
+        filled = not line or not following
+        assert filled or len(line) + len(following.split()[0]) >= 75, (line, following)
+    assert not [line for line in text.splitlines() if "--" in line and "<str>" in line]
+
+
 def test_every_command_says_what_it_does() -> None:
     """Each has a first sentence of its own."""
     for command in every_command()[1:]:
@@ -220,6 +237,8 @@ WITH_A_CONFIGURATION = [
     ("redeploy", "--yes"),
     ("cleanup", "--dry-run"),
     ("policy", "check"),
+    ("why", "Greeter"),
+    ("redeploy", "--gate"),
     ("audit", "list"),
     ("audit", "show", "op_1"),
 ]
@@ -517,6 +536,116 @@ def test_a_target_must_be_named_where_there_are_several(folder: Folder) -> None:
     assert "there are 2 targets: name one of prod, prod1" in result.stderr
     assert "did you mean 'prod1'" in folder.run("doctor", "prd1").stderr
     assert folder.run("redeploy", "--yes").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (401, "it is up; the token is missing, wrong or expired"),
+        (403, "it is up; the token does not allow this"),
+    ],
+)
+def test_a_token_that_is_refused_is_no_outage(
+    running: Folder, restate: FakeRestate, status: int, words: str
+) -> None:
+    """401 and 403 are told apart, and both from down: exit 1, not 3; each door says its want."""
+    for route in (("GET", "/restate/health"), ("GET", "/version"), ("GET", "/services")):
+        restate.routes[route] = hostile.answer(status, "{}")
+    result = running.run("doctor")
+    assert result.exit_code == 1
+    said = " ".join(result.stdout.split())
+    assert said.count(words) == 4  # the dry runs, too
+    assert "ingress_token is not set; the ingress wants the API key" in said
+    assert "admin_token is not set; the admin API wants an API key of the role Admin" in said
+    told = json.loads(running.run("doctor", "--json").stdout)
+    assert told["ingress"]["status"] == "degraded"
+    assert all(words in told[name]["error"] for name in ("ingress", "admin", "services"))
+
+
+def test_when_the_admin_token_expires_is_told(
+    running: Folder, restate: FakeRestate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the doctor, and by a check of the configuration once it has; never the token."""
+    del restate
+    token = jwt({"exp": 1_700_000_000})
+    monkeypatch.setenv("SSO", token)
+    text = running.file.read_text().replace(
+        "    workers:", "    admin_token: {env: SSO}\n    workers:"
+    )
+    running.file.write_text(text)
+    result = running.run("doctor")
+    assert "admin token expires 2023-11-14 22:13:20Z" in " ".join(result.stdout.split())
+    checked = running.run("run", "--config.check")
+    assert checked.exit_code == 0
+    assert checked.stderr.startswith("note: targets[0].admin_token: is a JWT that expired at 2023")
+    assert token not in result.output + checked.output
+
+
+# why
+
+
+def test_nothing_is_broken(running: Folder) -> None:
+    """Exit 0, and what it was that was looked at."""
+    result = running.run("why", "Greeter")
+    assert (result.exit_code, result.stderr) == (0, "")
+    lines = result.stdout.splitlines()
+    assert lines[0] == "Greeter on prod"
+    assert [line.split()[0] for line in lines[1:8]] == [
+        *("ingress", "admin", "registered", "endpoint", "worker", "work", "invocation")
+    ]
+    assert max(map(len, lines)) <= 80
+    assert lines[-2].startswith("Nothing is broken.")
+    assert not running.ledger_exists
+
+
+def test_a_refused_token_is_the_broken_link(running: Folder, restate: FakeRestate) -> None:
+    """Exit 1, unlike an ingress that is down."""
+    restate.routes["GET", "/restate/health"] = hostile.answer(401, "{}")
+    result = running.run("why", "Greeter")
+    assert result.exit_code == 1
+    said = " ".join(result.stdout.split())
+    assert "ingress broken is up, and refuses the token" in said
+    assert result.stdout.splitlines()[-1] == f"restate-medic doctor --config.file {running.file}"
+
+
+def test_the_last_line_can_be_run_as_it_stands(folder: Folder) -> None:
+    """However long it is: with the target where there are several, and with the configuration."""
+    folder.configure(targets=2)
+    result = folder.run("why", "Greeter", "--target", "prod1")
+    assert result.exit_code == 3
+    assert result.stdout.splitlines()[-1] == (
+        f"restate-medic doctor prod1 --config.file {folder.file}"
+    )
+    assert folder.run("why", "Greeter").exit_code == 2
+
+
+def test_the_verdict_as_json(running: Folder, restate: FakeRestate) -> None:
+    """Each link with its state, the broken one by name, and the command."""
+    restate.routes["GET", "/services"] = hostile.json_answer({"services": []})
+    result = running.run("why", "Greeter", "--json")
+    assert (result.exit_code, result.stderr) == (1, "")
+    told = json.loads(result.stdout)
+    assert (told["target"], told["service"], told["key"]) == ("prod", "Greeter", None)
+    assert (told["fine"], told["broken"], told["unknown"]) == (False, "registered", [])
+    assert told["command"] == f"restate-medic redeploy --config.file {running.file}"
+    assert [link["state"] for link in told["links"]] == ["ok", "ok", "broken"]
+
+
+def test_what_could_not_be_read_is_not_fine(running: Folder, restate: FakeRestate) -> None:
+    """Named, and exit 1, though nothing that was read is broken."""
+    restate.routes["POST", "/query"] = hostile.answer(500, '{"message": "no"}')
+    result = running.run("why", "Greeter")
+    assert result.exit_code == 1
+    assert "Could not be read: work." in " ".join(result.stdout.split())
+
+
+def test_a_secret_in_a_url_is_not_repeated(running: Folder, restate: FakeRestate) -> None:
+    """Neither in the links nor in the command."""
+    secret = "http://u:hunter2@w:9080/"
+    running.file.write_text(running.file.read_text().replace(WORKER, secret))
+    restate.routes["GET", "/services"] = hostile.json_answer({"services": []})
+    for more in ((), ("--json",)):
+        assert "hunter2" not in running.run("why", "Greeter", *more).output
 
 
 # redeploy and cleanup

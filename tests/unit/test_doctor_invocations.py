@@ -8,9 +8,12 @@ import pytest
 
 from exporter.model.component import Component
 from exporter.model.views import InvocationsView
+from exporter.model.wanted import Wanted
 from exporter.restate_api import invocations as asked
 from tests.unit import hostile
 from tests.unit.fake_restate import CREATED, FakeRestate, read_all, service
+
+_NOTHING_MORE = Wanted()
 
 
 def _group(status: str, n: int = 1, ty: str = "service", **more: Any) -> dict[str, Any]:
@@ -49,29 +52,32 @@ class Tables:
     def __call__(self, sql: str) -> list[dict[str, Any]]:
         if "GROUP BY pinned_deployment_id, target_service_name" in sql:
             return self.groups
-        if "sys_journal_events" in sql:
-            return self.rows.get("events", [])
-        if "COUNT(1) AS n, SUM" in sql:
-            return self.rows.get("totals", [])
-        if "FROM sys_invocation_state" in sql:
-            states = self.rows.get("states", [])
-            return [s for s in states if "WHERE id IN" not in sql or s["id"] in sql]
-        if "GROUP BY target_service_name, target_service_key" in sql:
-            return self.rows.get("keys", [])
-        if "target_service_ty = 'workflow'" in sql:
-            return self.rows.get("runs", [])
-        if "modified_at DESC" in sql:
-            return self.rows.get("failures", [])
-        if "status = 'paused'" in sql:
-            return self.rows.get("paused", [])
-        if "pinned_deployment_id IN" in sql:
-            return self.rows.get("pinned", [])
+        for words, name in _ASKED.items():
+            if words in sql:
+                rows = self.rows.get(name, [])
+                narrow = name == "states" and "WHERE id IN" in sql
+                return [row for row in rows if row["id"] in sql] if narrow else rows
         return [row for row in self.rows.get("by_id", []) if row["id"] in sql]
 
 
-async def _look(fake: FakeRestate) -> InvocationsView:
+_ASKED = {
+    "ROW_NUMBER() OVER (PARTITION BY target_service_name": "completed",
+    "sys_journal_events": "events",
+    "COUNT(1) AS n, SUM": "totals",
+    "FROM sys_invocation_state ": "states",
+    "GROUP BY target_service_name, target_service_key": "keys",
+    "target_service_ty = 'workflow'": "runs",
+    "modified_at DESC": "failures",
+    "status = 'paused'": "paused",
+    "pinned_deployment_id IN": "pinned",
+}
+"""By words of a statement, in this order: which rows it asks for."""
+
+
+async def _look(fake: FakeRestate, wanted: Wanted = _NOTHING_MORE) -> InvocationsView:
     async with fake.api() as api:
-        reading = (await read_all(api, due=[Component.INVOCATIONS]))[Component.INVOCATIONS]
+        readings = await read_all(api, due=[Component.INVOCATIONS], wanted=wanted)
+    reading = readings[Component.INVOCATIONS]
     assert isinstance(reading.view, InvocationsView), reading.error
     return reading.view
 
@@ -210,6 +216,47 @@ async def test_cut_lists_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not view.items_complete
     assert not view.failed_runs_complete
     assert (view.retrying_count, view.journal_mismatch_count) == (700, 30)
+
+
+async def test_completed_work_is_listed_only_for_who_asks() -> None:
+    """One more question, about the services that are wanted, if the scan shows any of them."""
+    groups = [
+        _group("completed", 5, completion_result="success"),
+        _group("completed", 2, completion_result="failure"),
+    ]
+    rows = [
+        _row("inv_3", "completed", completion_result="failure", failure="[500] a\nb"),
+        _row("inv_1", "completed", completion_result="success"),
+        _row("inv_2", "completed", completion_result="failure", failure="[409] killed"),
+    ]
+    fake = FakeRestate(rows=Tables(groups, completed=rows))
+    usual = await _look(fake)
+    asked_before = len(fake.queries)
+    assert (usual.completed, usual.items_complete) == (None, True)
+    assert not any("ROW_NUMBER" in q for q in fake.queries)
+    other = await _look(fake, Wanted(completed=frozenset({"O'Hara"})))
+    assert (other.completed, len(fake.queries)) == ((), 2 * asked_before)
+    for services, named in (
+        (frozenset({"Greeter", "O'Hara"}), "IN ('Greeter', 'O''Hara')"),
+        (frozenset[str](), "WHERE status = 'completed')"),
+    ):
+        view = await _look(fake, Wanted(completed=services))
+        assert [(i.id, i.result, i.error) for i in view.completed or ()] == [
+            ("inv_1", "success", ""),
+            ("inv_2", "killed", "[409] killed"),
+            ("inv_3", "error", "[500] a b"),
+        ]
+        assert named in fake.queries[-1]
+    assert len(fake.queries) == 2 * asked_before + 2 * (asked_before + 1)
+
+
+async def test_a_cut_list_of_completed_work_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is not listed is not known to be not there."""
+    monkeypatch.setattr(asked, "LIST_LIMIT", 2)
+    rows = [_row(f"inv_{n}", "completed", completion_result="success") for n in range(3)]
+    fake = FakeRestate(rows=Tables([_group("completed", 9)], completed=rows))
+    view = await _look(fake, Wanted(completed=frozenset()))
+    assert (len(view.completed or ()), view.items_complete) == (2, False)
 
 
 async def test_zombies_are_pinned_to_what_is_gone() -> None:

@@ -187,6 +187,25 @@ async def test_a_slow_scan_stretches_the_interval_of_its_readings() -> None:
         assert context.interval(Component.ADMIN) == timedelta(seconds=15)
 
 
+async def test_another_question_about_everything_waits_its_turn_and_counts() -> None:
+    """``why`` asks beside the doctor: never at the same time, and its time is part of the share."""
+    now, running, most = 0.0, 0, 0
+
+    async def busy() -> InvocationsView:
+        nonlocal now, running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0.01)
+        now += 2
+        running -= 1
+        return _view()
+
+    governor = ScanGovernor(monotonic=lambda: now)
+    await asyncio.gather(governor.run(busy), governor.alone(busy), governor.alone(busy))
+    assert most == 1
+    assert governor.pause == timedelta(seconds=120)
+
+
 async def test_a_cancelled_scan_lets_the_next_one_run() -> None:
     """Cancelling a scan frees the way for the next."""
 

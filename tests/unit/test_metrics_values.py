@@ -17,6 +17,7 @@ from exporter.model.component import Component, Reason, Status
 from exporter.model.decision import Decision, Mode, Result, Subject
 from exporter.model.derive import derive
 from exporter.model.hold import HoldReason
+from exporter.model.message import Delivery, Receipt
 from exporter.model.operation import Operation, Outcome, Phase, PolicyRef
 from exporter.model.orders import Pause
 from exporter.model.report import Report
@@ -280,6 +281,21 @@ def test_limits_are_replaced_as_a_whole(lab: Lab) -> None:
     assert lab.series("limit_remaining") == {("p", "target"): 1}
 
 
+def test_when_the_admin_token_expires(lab: Lab) -> None:
+    """Absent, never 0, while no token says so: before, and once another one is in use."""
+    family = "admin_token_expiry_timestamp_seconds"
+    report = synthetic.report(lab.target)
+    lab.round(report)
+    assert lab.series(family) == {}
+    lab.instruments.admin_token("local", expires_at=START)
+    lab.instruments.admin_token("elsewhere", expires_at=START)
+    lab.round(report)
+    assert lab.series(family) == {(): START.timestamp()}
+    lab.instruments.admin_token("local", expires_at=None)
+    lab.round(report)
+    assert lab.series(family) == {}
+
+
 def test_a_target_that_is_not_configured_any_more_leaves_no_series(lab: Lab) -> None:
     """A reload drops its series, and what ends late cannot bring them back."""
     report = synthetic.report(lab.target)
@@ -380,6 +396,7 @@ def test_every_family_of_the_catalogue_can_be_produced() -> None:
     failing = synthetic.failure(lab.target, Component.INGRESS)
     lab.instruments.observe_probe("local", failing)
     lab.instruments.limits_left("local", {("p", "target"): 2})
+    lab.instruments.admin_token("local", expires_at=START)
     lab.instruments.breakers("local", {"p": True})
     lab.instruments.storms({"p": (1, 2)})
     lab.instruments.pauses([Pause(1, "global", "", "mira", "x", START, START)])
@@ -387,11 +404,28 @@ def test_every_family_of_the_catalogue_can_be_produced() -> None:
     lab.instruments.decision_changed("p", Result.CLEAR)
     lab.instruments.heal_seconds("p", 1.0)
     lab.instruments.round_skipped("missed")
+    lab.instruments.notifiers(["ops"])
     lab.instruments.configure([lab.target], {"p": Mode.OFF}, now=START)
     lab.round(synthetic.with_readings(seen, failing), decisions=[hold("p", HoldReason.STORM)])
     page = lab.exposition.body(Format.TEXT).decode()
     found = {f.name for f in text_string_to_metric_families(page) if f.samples}
     assert found == {family.family_name for family in CATALOGUE.values()}
+
+
+def test_notifiers_begin_at_zero_and_leave_with_their_series() -> None:
+    """Each outcome is there from the start, and what is late about one that is gone is not."""
+    lab = Lab()
+    lab.instruments.notifiers(["ops", "night"])
+    lab.instruments.told(Receipt("ops", Delivery.FAILED))
+    lab.instruments.notifiers(["ops"])
+    lab.instruments.told(Receipt("night", Delivery.DROPPED))
+    page = lab.exposition.body(Format.TEXT).decode()
+    rows = [line for line in page.splitlines() if "_notifications_total{" in line]
+    name = "restate_medic_notifications_total"
+    assert rows == [
+        f'{name}{{notifier="ops",outcome="{outcome}"}} {count}'
+        for outcome, count in (("delivered", "0.0"), ("failed", "1.0"), ("dropped", "0.0"))
+    ]
 
 
 def test_the_catalogue_keeps_the_conventions() -> None:

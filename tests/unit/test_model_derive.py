@@ -421,12 +421,27 @@ def test_earlier_operations_on_an_item_are_counted() -> None:
     paused = InvocationItem("inv_2", "Greeter", "service", None, "run", None, born, NOW)
     view = scan(failed_runs=(failed_run(),), paused=(paused,))
     seen = report(views() | {Component.INVOCATIONS: view})
-    tally = Tally(recoveries={"Signup/anna": 2}, resumes={f"inv_2@{born.isoformat()}": 3})
+    key = f"inv_2@{born.isoformat()}"
+    tally = Tally(recoveries={"Signup/anna": 2}, resumes={key: 3}, restarts={key: 1})
     found = derive(seen, ONE, now=NOW, tally=tally)
     (run,) = found.items["workflows.failed"] or ()
     (invocation,) = found.items["invocations.paused"] or ()
     assert run.values["item.recoveries"] == 2
     assert invocation.values["item.resumes"] == 3
+    assert invocation.values["item.restarts"] == 1
+
+
+def test_what_has_completed_is_known_only_where_somebody_asked() -> None:
+    """Not asked for is unknown, never an empty list; how it ended stands in ``result``."""
+    assert findings(invocations=scan()).items["invocations.completed"] is None
+    assert findings(invocations=scan(completed=())).items["invocations.completed"] == ()
+    done = InvocationItem("inv_2", "Thing", "object", "k", "add", None, NOW, NOW, result="killed")
+    view = scan(completed=(done,), paused=(replace(done, result=None),))
+    found = findings(invocations=view).items
+    (completed,) = found["invocations.completed"] or ()
+    (paused,) = found["invocations.paused"] or ()
+    assert (completed.values["item.result"], paused.values["item.result"]) == ("killed", "")
+    assert (completed.values["item.blocks_key"], paused.values["item.blocks_key"]) == (False, True)
 
 
 @pytest.mark.parametrize(

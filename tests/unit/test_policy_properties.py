@@ -152,9 +152,17 @@ def held(found: Decision) -> list[HoldReason]:
 def test_every_hold_has_exactly_one_reason_and_it_is_the_first_gate_that_holds(
     some: list[Policy], seen: Report, around: World
 ) -> None:
-    """A hold names its first gate; an act has none; a clear one asked none."""
+    """A hold names its first gate; an act has none; a clear one asked none.
+
+    Explaining asks every gate and decides the same; a round stops at the first that holds.
+    """
     findings = derive(seen, TWO, now=NOW)
-    found = decide(some, TWO, seen, findings, around, now=NOW)
+    found = decide(some, TWO, seen, findings, around, now=NOW, explain=True)
+    for quick, one in zip(decide(some, TWO, seen, findings, around, now=NOW), found, strict=True):
+        assert replace(quick, verdicts=()) == replace(one, verdicts=())
+        assert quick.verdicts == one.verdicts[: len(quick.verdicts)]
+        if quick.result is Result.HOLD and quick.reason is not HoldReason.IN_FLIGHT:
+            assert quick.verdicts[-1].gate is quick.reason
     for one in found:
         match one.result:
             case Result.HOLD:

@@ -165,6 +165,57 @@ policies:
     assert any(one.startswith(f"x.yaml:{place}") for one in found if said in one), found
 
 
+@pytest.mark.parametrize("action", ["purge-invocations", "restart-invocations"])
+def test_what_is_aimed_at_completed_work_has_a_risk_to_accept(tmp_path: Path, action: str) -> None:
+    """Both work on what has completed; without accept_risk a person approves."""
+    text = f"""\
+policies:
+  - name: x
+    when: item.age > duration("24h") && item.restarts == 0
+    mode: enforce
+    for_each: invocations.completed
+    action: {{{action}: {{service: A, max_items: 9, accept_risk: true}}}}
+    cooldown: 1m
+    limits: [{{scope: item, max: 1, per: forever}}]
+"""
+    path = tmp_path / "x.yaml"
+    path.write_text(text)
+    assert read_policies([path]).problems == ()
+    path.write_text(text.replace(", accept_risk: true", ""))
+    (problem,) = read_policies([path]).problems
+    assert "approve at most; add accept_risk: true" in problem
+    path.write_text(text.replace("completed", "paused"))
+    assert any("write invocations.completed" in p for p in read_policies([path]).problems)
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        "[{scope: target, max: 1, per: 1h}]",
+        "[{scope: item, max: 2, per: forever}]",
+        "[{scope: item, max: 1, per: 24h}]",
+        "[{scope: item, max: [1], per: forever}]",
+    ],
+)
+def test_what_leaves_no_trace_on_its_item_needs_a_limit_for_ever(
+    tmp_path: Path, limits: str
+) -> None:
+    """A restarted invocation looks as it did before: only the ledger knows, even after a crash."""
+    (tmp_path / "x.yaml").write_text(f"""\
+policies:
+  - name: x
+    when: item.result == "error"
+    for_each: invocations.completed
+    action: {{restart-invocations: {{service: A, max_items: 9}}}}
+    cooldown: 1m
+    limits: {limits}
+""")
+    problems = read_policies(["x.yaml"], base=tmp_path).problems
+    (problem,) = [p for p in problems if "again and again" in p]
+    assert problem.startswith("x.yaml:7:13: ")
+    assert "add {scope: item, max: 1, per: forever}" in problem
+
+
 def test_without_items_there_is_nothing_to_work_on(tmp_path: Path) -> None:
     """These remedies need for_each; its absence is said with what to write."""
     (tmp_path / "x.yaml").write_text("""\

@@ -6,21 +6,25 @@ import json
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from exporter.model.carry import carry_over
 from exporter.model.component import Component
 from exporter.model.decision import Mode, Result
+from exporter.model.target import Target
 from exporter.model.views import (
     Deployment,
     DeploymentsView,
     DriftView,
     FailedRun,
+    InvocationGroup,
     InvocationItem,
     InvocationsView,
+    Reachable,
 )
-from exporter.policy.actions import BUILT_ACTIONS
+from exporter.policy.actions import ACTIONS
 from exporter.policy.check import check
 from exporter.policy.load import load_policies
 from exporter.policy.policy import Policy
@@ -30,7 +34,7 @@ from tests.unit.policy_scenes import NOW, ONE, TWO, URL, decisions, report, view
 
 FOLDER = Path(__file__).parents[2] / "policies"
 SHIPPED = {rule.name: rule for rule in load_policies([FOLDER])}
-BUILT = dict.fromkeys(["prod", "bare"], Served.all_of(BUILT_ACTIONS))
+BUILT = dict.fromkeys(["prod", "bare"], Served.all_of(ACTIONS))
 
 
 def at_once(name: str) -> Policy:
@@ -44,9 +48,21 @@ def test_the_shipped_policies_load_and_fit_every_kind_of_target() -> None:
         assert (found.problems, found.notes) == ((), ())
 
 
-def test_the_shipped_policies_only_observe() -> None:
+def test_no_shipped_policy_writes_by_itself() -> None:
     """Nobody's Restate is written to because of a file that came with the package."""
-    assert {rule.mode for rule in SHIPPED.values()} == {Mode.OBSERVE}
+    modes = {name: rule.mode for name, rule in SHIPPED.items() if rule.mode is not Mode.OBSERVE}
+    assert modes == {
+        "drain-ghost-deployments": Mode.APPROVE,
+        "purge-old-completed-invocations": Mode.OFF,
+    }
+
+
+def test_only_proposals_may_kill(tmp_path: Path) -> None:
+    """Enforcing the policy that kills is refused, whoever edits it."""
+    text = (FOLDER / "ghost-deployments.yaml").read_text()
+    (tmp_path / "x.yaml").write_text(text.replace("mode: approve", "mode: enforce"))
+    (problem,) = check([tmp_path]).problems
+    assert "approve at most" in problem
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.yaml")), ids=lambda p: p.name)
@@ -117,6 +133,90 @@ def test_drained_deployments_are_cleaned_up_when_they_pile_up() -> None:
     assert (found(6), found(5), found(9, "Strange")) == (Result.ACT, Result.CLEAR, Result.CLEAR)
 
 
+def test_dead_deployments_are_proposed_while_what_replaced_them_lives() -> None:
+    """A ghost of ours: a plan. Foreign, protected, alive, or a worker that is away too: nothing."""
+    rule = at_once("drain-ghost-deployments")
+
+    def found(
+        service: str = "Greeter",
+        *,
+        reachable: Reachable = "no",
+        worker: Reachable = "yes",
+        pinned: int = 3,
+        target: Target = ONE,
+    ) -> Result:
+        seen = views(target, reachable=worker)
+        deployments, drift = seen[Component.DEPLOYMENTS], seen[Component.DRIFT]
+        assert isinstance(deployments, DeploymentsView)
+        assert isinstance(drift, DriftView)
+        old = Deployment("dp_old", "http://old/", "http", NOW, (service,), {"by": "operator"})
+        gone = replace(drift.discoveries[0], url=old.url, reachable=reachable, deployment_id=old.id)
+        group = InvocationGroup(old.id, service, "service", "paused", None, pinned, NOW, NOW)
+        seen |= {
+            Component.DEPLOYMENTS: DeploymentsView((*deployments.items, old)),
+            Component.DRIFT: DriftView((*drift.discoveries, replace(gone, latest=False))),
+            Component.INVOCATIONS: InvocationsView((group,), (), frozenset({"dp_0"}), 0.1),
+        }
+        return decisions(rule, report(seen, target=target), target=target)[0].result
+
+    assert found() is Result.ACT
+    protected = replace(ONE, protected_metadata={"by": "operator"})
+    for left_alone in (
+        found("Strange"),
+        found(reachable="yes"),
+        found(reachable="unknown"),
+        found(worker="no"),
+        found(worker="unknown"),
+        found(pinned=0),
+        found(target=protected),
+    ):
+        assert left_alone is Result.CLEAR
+
+
+def test_what_no_remedy_mends_is_told() -> None:
+    """Zombies that have lain for a while, and any journal that does not fit its code."""
+    then = NOW - timedelta(minutes=6)
+    zombie = InvocationItem("inv_1", "Plain", "service", None, "run", "dp_gone", then, then)
+
+    def found(name: str, **changes: Any) -> list[Result]:
+        seen = views()
+        seen[Component.INVOCATIONS] = InvocationsView((), (), frozenset(), 0.1, **changes)
+        return [d.result for d in decisions(at_once(name), report(seen))]
+
+    zombies = tuple(replace(zombie, id=f"inv_{n}") for n in range(30))
+    acts = found("tell-of-zombies", zombies=zombies)
+    assert acts.count(Result.ACT) == 20
+    assert found("tell-of-zombies", zombies=(replace(zombie, modified_at=NOW),)) == [Result.CLEAR]
+    assert found("tell-of-journal-mismatch", journal_mismatch_count=1) == [Result.ACT]
+    assert found("tell-of-journal-mismatch", zombies=zombies) == [Result.CLEAR]
+
+
+def test_old_successes_are_forgotten_however_many_there_are() -> None:
+    """A week old: a hundred at a time. Younger, failed or ended by somebody: left alone."""
+    rule = at_once("purge-old-completed-invocations")
+    night = NOW.replace(hour=23)
+    then = night - timedelta(days=8)
+    one = InvocationItem(
+        "inv_1", "Plain", "service", None, "run", "dp_0", then, then, result="success"
+    )
+
+    def found(*items: InvocationItem) -> list[Result]:
+        seen = views()
+        seen[Component.INVOCATIONS] = InvocationsView((), (), frozenset(), 0.1, completed=items)
+        return [d.result for d in decisions(rule, report(seen, at=night), now=night)]
+
+    assert found(*(replace(one, id=f"inv_{n}") for n in range(500))) == [
+        *[Result.ACT] * 100,
+        *[Result.HOLD] * 400,
+    ]
+    for left_alone in (
+        replace(one, modified_at=night - timedelta(days=6)),
+        replace(one, result="error"),
+        replace(one, result="killed"),
+    ):
+        assert found(left_alone) == [Result.CLEAR]
+
+
 def test_failed_keys_are_recovered_unless_somebody_ended_them() -> None:
     """An old failure: act. A fresh, killed or blocked one: left alone."""
     rule = at_once("recover-failed-workflow-keys")
@@ -168,7 +268,9 @@ def test_the_schema_knows_what_the_loader_knows() -> None:
     schema = json.loads(json.dumps(policy_schema()))
     rule = schema["$defs"]["PolicyModel"]
     assert rule["additionalProperties"] is False
-    assert set(rule["required"]) == {"name", "when", "action", "cooldown", "limits"}
+    assert set(rule["required"]) == {"name", "when", "action", "cooldown"}
+    assert rule["if"]["properties"]["action"] == {"anyOf": [{"required": ["notify"]}]}
+    assert rule["else"] == {"required": ["limits"]}
     assert rule["properties"]["mode"]["enum"] == ["off", "observe", "approve", "enforce"]
     actions = [name for one in rule["properties"]["action"]["oneOf"] for name in one["required"]]
-    assert tuple(actions) == BUILT_ACTIONS
+    assert actions == list(ACTIONS)

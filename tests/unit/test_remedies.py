@@ -44,6 +44,7 @@ ONE = Target("prod", workers=(Worker(URL),))
 class Guard:
     """Lets every write through, and remembers it."""
 
+    operation_id: str = "op_1"
     steps: list[str] = field(default_factory=list)
     items: list[ItemOutcome] = field(default_factory=list)
 

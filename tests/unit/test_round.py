@@ -28,6 +28,7 @@ from exporter.model.errors import LedgerUnavailableError, RefusedError
 from exporter.model.hold import HoldReason
 from exporter.model.operation import Operation, Outcome, Request, Window
 from exporter.model.target import Target
+from exporter.model.token import Tokens
 from exporter.ownership import Ownership
 from exporter.policy.cel import compile_condition
 from exporter.policy.gates import GATES
@@ -47,7 +48,7 @@ from tests.unit.fakes import (
     plan_for,
     until,
 )
-from tests.unit.policy_scenes import ONE, TWO, URL, policy, views
+from tests.unit.policy_scenes import NOW, ONE, TWO, URL, policy, views
 
 EVERYTHING = frozenset(Component)
 SERVICES = frozenset({Component.SERVICES})
@@ -273,6 +274,30 @@ async def test_unauthorized_reads_the_secrets_again(daemon: Daemon) -> None:
     daemon.target.failing = {Component.ADMIN: Reason.UNAUTHORIZED}
     await daemon.round()
     assert daemon.target.refreshed == 1
+
+
+async def test_the_expiry_shown_is_that_of_the_token_in_use(daemon: Daemon) -> None:
+    """Of the one that was read again because the old one was refused."""
+    refused, rotated = NOW, NOW + timedelta(days=1)
+    daemon.target.backend = replace(
+        daemon.target.backend,
+        tokens=lambda: Tokens(admin_expires_at=rotated if daemon.target.refreshed else refused),
+    )
+    await daemon.round()
+    assert _expiry(daemon) == [refused.timestamp()]
+    daemon.target.failing = {Component.ADMIN: Reason.UNAUTHORIZED}
+    await daemon.round()
+    assert _expiry(daemon) == [rotated.timestamp()]
+
+
+def _expiry(daemon: Daemon) -> list[float]:
+    page = daemon.exposition.body(Format.TEXT).decode()
+    return [
+        sample.value
+        for family in text_string_to_metric_families(page)
+        for sample in family.samples
+        if sample.name == "restate_medic_admin_token_expiry_timestamp_seconds"
+    ]
 
 
 async def test_only_changes_are_told(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import json
 import os
 import re
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from textwrap import dedent, indent
 from typing import Any
@@ -23,6 +23,7 @@ from exporter.model.target import Worker
 from exporter.settings.load import Configuration, load
 from exporter.settings.schema import Settings, TargetSettings
 from exporter.settings.secrets import SecretRef, TokenSource
+from tests.unit.test_model_token import jwt
 
 TARGET = """\
 targets:
@@ -373,7 +374,6 @@ def test_unknown_keys_are_refused(write: Write, more: str, line: str) -> None:
     ("more", "line"),
     [
         ("target_files: [a]\n", "5:15: target_files: "),
-        ("notifiers: {ops: {}}\n", "5:12: notifiers: "),
         ("alertmanager: {url: http://a}\n", "5:15: alertmanager: "),
         ("history: {keep: 7d}\n", "5:10: history: "),
         ("history:\n", "5:1: history: "),
@@ -391,6 +391,7 @@ def test_unknown_variables_are_refused(write: Write, monkeypatch: pytest.MonkeyP
     """Those with our prefix; others are none of our business."""
     monkeypatch.setenv("RESTATE_MEDIC_INTERVALL", "5s")
     monkeypatch.setenv("RESTATE_SOMETHING", "5s")
+    monkeypatch.setenv("RESTATE_MEDIC_SERVICE_URL", "http://w:9080")  # for redeploy
     assert problems(write()) == [
         (
             "environment variable RESTATE_MEDIC_INTERVALL is not known; did you mean"
@@ -408,7 +409,8 @@ def test_unknown_variables_are_refused(write: Write, monkeypatch: pytest.MonkeyP
         ("POLICIES", "a.yaml", 'RESTATE_MEDIC_POLICIES: is not JSON; write ["one", "another"]'),
         ("STORAGE", "x", 'RESTATE_MEDIC_STORAGE: is not JSON; write {"key": "value"}'),
         ("TARGETS", "[{}]", "RESTATE_MEDIC_TARGETS: targets[0].name: is missing"),
-        ("NOTIFIERS", "x", "RESTATE_MEDIC_NOTIFIERS: notifiers: is designed but not built"),
+        ("NOTIFIERS", "x", 'RESTATE_MEDIC_NOTIFIERS: is not JSON; write {"key": "value"}'),
+        ("HISTORY", "x", "RESTATE_MEDIC_HISTORY: history: is designed but not built"),
     ],
 )
 @pytest.mark.parametrize("in_file", [True, False])
@@ -467,6 +469,61 @@ def test_no_value_of_any_key_crashes(
     assert all(re.match(rf"{re.escape(str(file))}:\d+:\d+: .", line) for line in told)
 
 
+# Notifiers
+
+
+def test_notifiers_have_a_secret_webhook_and_a_format(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Slack's format unless another is wanted; a relative file is beside the configuration."""
+    (tmp_path / "hook").write_text("https://hooks.slack.com/services/T/B/x\n")
+    monkeypatch.setenv("NIGHT_HOOK", "http://alerts.internal/in?sig=1")
+    more = "notifiers:\n  ops: {webhook: {file: hook}}\n  night: {webhook: {env: NIGHT_HOOK}, %s}\n"
+    found = load(write(more % "format: json"))
+    assert {n: one.format for n, one in found.settings.notifiers.items()} == {
+        "ops": "slack",
+        "night": "json",
+    }
+    ref = found.settings.notifiers["ops"].webhook
+    assert TokenSource(ref)() == "https://hooks.slack.com/services/T/B/x"
+    before = found.fingerprint()
+    (tmp_path / "hook").write_text("https://hooks.slack.com/services/T/B/y\n")
+    assert found.fingerprint() != before
+
+
+@pytest.mark.parametrize(
+    ("more", "line"),
+    [
+        ("{webhook: https://h/x}", "5:28: notifiers.ops.webhook: a secret is never written here"),
+        ("{}", "5:18: notifiers.ops.webhook: is missing; write it"),
+        ("{webhook: {file: gone}}", "5:28: notifiers.ops.webhook: the secret file"),
+        ("{webhook: {env: HOOK}}", "notifiers.ops.webhook: the webhook's secret is not an http(s)"),
+        ("{webhook: {env: FAKE}}", "notifiers.ops.webhook: the webhook's secret is a placeholder"),
+        ("{webhook: {env: GOOD}, format: teams}", "'teams' is not possible; write 'slack' or"),
+        ("{webhook: {env: GOOD}, formt: json}", "not a key of the configuration; did you mean 'fo"),
+        ("{webhook: {envv: GOOD}}", "webhook.envv: is not a key of the configuration; did you"),
+        ("[]", "5:18: notifiers.ops: is not a mapping; write key: value"),
+    ],
+)
+def test_a_notifier_that_cannot_work_is_refused_and_its_url_is_not_told(
+    write: Write, monkeypatch: pytest.MonkeyPatch, more: str, line: str
+) -> None:
+    """With place and mend, as everywhere; what the secret holds is in no message."""
+    monkeypatch.setenv("HOOK", "ftp://hidden-host/hidden")
+    monkeypatch.setenv("FAKE", "https://example.com/hidden")
+    monkeypatch.setenv("GOOD", "https://hidden-host/hidden")
+    found = problems(write(f"notifiers: {{ops: {more}}}\n"))
+    assert any(line in one for one in found), found
+    assert "hidden" not in "".join(found)
+
+
+def test_a_notifiers_name_is_a_label(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So it is made of what names are made of."""
+    monkeypatch.setenv("GOOD", "https://h/x")
+    (line,) = problems(write("notifiers: {'o p s': {webhook: {env: GOOD}}}\n"))
+    assert "notifiers.o p s: 'o p s' is not a name; use letters, digits" in line
+
+
 # Secrets
 
 
@@ -517,6 +574,40 @@ def test_a_jwt_is_for_the_admin_api_only(
     assert "the ingress wants the API key that begins with key_" in line
     assert JWT not in line
     assert load(write(f"    admin_token: {ref}\n")).targets
+
+
+@pytest.mark.parametrize(
+    ("admin", "ingress", "words"),
+    [
+        ("key_hunter2hunter2", None, "is an API key (key_…); the admin API takes it only with"),
+        ("key_hunter2hunter2", "key_hunter2hunter2", "is the ingress_token's API key"),
+        (jwt({"exp": 1_700_000_000}), None, "is a JWT that expired at 2023-11-14 22:13:20Z"),
+        (jwt({"exp": 4_000_000_000}), None, None),
+        (jwt({}), "key_hunter2hunter2", None),
+        ("of-a-proxy", None, None),
+        (None, "key_hunter2hunter2", None),
+    ],
+)
+def test_a_token_the_admin_api_will_hardly_take_is_told(
+    write: Write,
+    monkeypatch: pytest.MonkeyPatch,
+    admin: str | None,
+    ingress: str | None,
+    words: str | None,
+) -> None:
+    """A note, no error: an API key may have the role, a clock may be wrong. Without the token."""
+    more = ""
+    for key, token in (("admin_token", admin), ("ingress_token", ingress)):
+        if token is not None:
+            monkeypatch.setenv(key.upper(), token)
+            more += f"    {key}: {{env: {key.upper()}}}\n"
+    notes = load(write(more)).notes(datetime(2026, 11, 20, tzinfo=UTC))
+    assert len(notes) == (words is not None)
+    if words is not None:
+        assert notes[0].startswith("targets[0].admin_token: ")
+        assert words in notes[0]
+    assert "hunter2" not in "".join(notes)
+    assert "eyJh" not in "".join(notes)
 
 
 def test_no_problem_repeats_a_secret(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:

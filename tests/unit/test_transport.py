@@ -310,6 +310,23 @@ async def test_cancelling_cancels(transport: Transport) -> None:
             await asyncio.wait_for(call, 1)
 
 
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (401, "answered 401 (it is up; the token is missing, wrong or expired): who?"),
+        (403, "answered 403 (it is up; the token does not allow this): who?"),
+        (404, "answered 404: who?"),
+    ],
+)
+async def test_who_is_refused_is_told_that_the_server_is_up(
+    transport: Transport, status: int, words: str
+) -> None:
+    """Nobody shall take a wrong token for an outage, nor one refusal for the other."""
+    async with hostile.serving(hostile.json_answer({"message": "who?"}, status)) as server:
+        error = await _failure(transport.client(server.url))
+    assert str(error).endswith(words)
+
+
 async def test_a_status_counts_even_when_its_body_never_ends(transport: Transport) -> None:
     """A 401 whose body hangs or breaks is still `unauthorized`."""
     head = b"HTTP/1.1 401 No\r\ncontent-length: 100\r\n\r\n{"

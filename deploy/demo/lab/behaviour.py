@@ -4,6 +4,7 @@
 |---|---|
 | `"fail"` | fails for good (`TerminalError`): a workflow key is then terminally failed |
 | `"crash"` | raises: the invocation is retried (`backing-off`), and paused if the spec says so |
+| `"stumble"` | raises at its first two attempts in this process, then returns |
 | `"hold FOLDER"` | its nth attempt makes a file `began-n` there, and raises at `crash-n` |
 | `"sleep"` | sleeps for a day: `suspended`, with an unfired sleep in its journal |
 | `"wait"` | workflows: waits for the promise `x` of its key, `suspended`; never returns elsewhere |
@@ -17,6 +18,7 @@ a purge has to clear. Serving is left to `lab.endpoint`.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
@@ -39,6 +41,9 @@ _HOLD = "hold "
 _LONG = timedelta(days=1)
 # Until then a waiting invocation counts as running; the server's default is a minute.
 _SOON = timedelta(milliseconds=50)
+_STUMBLES = 2
+_attempts: Counter[str] = Counter()
+"""By invocation, of those that stumble."""
 
 
 class CrashError(Exception):
@@ -125,6 +130,11 @@ async def _misbehave(ctx: Context | WorkflowSharedContext, body: str | None) -> 
         case "crash":
             message = "told to crash"
             raise CrashError(message)
+        case "stumble":
+            _attempts[ctx.request().id] += 1
+            if _attempts[ctx.request().id] <= _STUMBLES:
+                message = "told to stumble"
+                raise CrashError(message)
         case "sleep":
             await ctx.sleep(_LONG)
         case str() if body.startswith(_HOLD):

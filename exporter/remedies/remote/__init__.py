@@ -8,6 +8,7 @@ here too (``RefusedElsewhereError``).
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from exporter.remedies.notify import NOTIFY
 from exporter.remedies.remedy import Remedy
 from exporter.remedies.remote.cleanup import REMOTE_CLEANUP
 from exporter.remedies.remote.context import RemoteContext
@@ -15,8 +16,8 @@ from exporter.remedies.remote.recover import REMOTE_RECOVER
 from exporter.remedies.remote.redeploy import REMOTE_REDEPLOY
 
 REMOTE_REMEDIES: Mapping[str, Remedy] = MappingProxyType(
-    {remedy.name: remedy for remedy in (REMOTE_REDEPLOY, REMOTE_CLEANUP, REMOTE_RECOVER)}
+    {remedy.name: remedy for remedy in (REMOTE_REDEPLOY, REMOTE_CLEANUP, REMOTE_RECOVER, NOTIFY)}
 )
-"""What can be asked of a remote operator API, by name."""
+"""What can be asked of a remote operator API, by name; telling people asks nothing of it."""
 
 __all__ = ["REMOTE_REMEDIES", "RemoteContext"]

@@ -56,12 +56,26 @@ def test_it_follows_other_processes(store: Store, engine: Engine, standing: Stan
         policy=(at(0),),
         everything=(at(0),),
         last=at(0),
+        own=at(0),
     )
     store.finish(operation.id, Outcome.VERIFIED, owner="one", now=at(1))
     refresh(standing, engine)
     assert standing.open_on("prod") is None
     assert dict(standing.open) == {}
     assert standing.seq == store.head().seq
+
+
+def test_policies_that_share_a_remedy_share_its_budget(
+    store: Store, engine: Engine, standing: Standing
+) -> None:
+    """What one of them did counts for the target, the item and the cooldown of the other."""
+    run(store, by_policy(policy="another", items=("a",)), 0)
+    run(store, by_policy("staging", policy="another", items=("a",)), 10)
+    run(store, by_policy(policy="another", remedy="x", items=("a",)), 20)
+    refresh(standing, engine)
+    shared = usage(standing, "a")
+    assert (shared.item, shared.target, shared.last) == ({"a": (at(0),)}, (at(0),), at(1))
+    assert shared.policy == ()
 
 
 def test_a_refund_is_seen(store: Store, engine: Engine, standing: Standing) -> None:
