@@ -17,6 +17,7 @@ from tests.support import ServerFactory, WorkerFactory
 FLOW = ServiceSpec("Flow", "workflow", ("run", "ask"))
 GREETER = ServiceSpec("Greeter")
 BILLING = ServiceSpec("Billing")
+CLEANUP = "cleanup-stale-deployments"
 _QUICK = {"for": "1s", "cooldown": "1s", "verify": {"within": "60s", "healthy_for": "1s"}}
 POLICIES: list[dict[str, object]] = [
     {
@@ -32,7 +33,7 @@ POLICIES: list[dict[str, object]] = [
         "name": "clean-up",
         "mode": "enforce",
         "when": "size(deployments.registered) > 1",
-        "action": {"cleanup-stale-deployments": {"drained_for": "1s"}},
+        "action": {CLEANUP: {"drained_for": "1s"}},
         "limits": [{"scope": "target", "max": 2, "per": "24h"}],
         **_QUICK,
     },
@@ -80,9 +81,9 @@ def test_policies_heal_through_another_restate_medic(
     }
     far = Medic(tmp_path / "far", targets=[target_of(restate, "eu", **expected)])
     key_file = tmp_path / "key"
-    key = far.key("near")
-    key_file.write_text(key)
     with far:
+        key = far.key("near")
+        key_file.write_text(key)
         target = dalp_target(far, key_file, interval="1s", **expected)
         with Medic(tmp_path / "near", targets=[target], policies=POLICIES) as near:
             run = until(restate, send(restate, "Flow", "fail", "stuck"), "completed")
@@ -107,16 +108,20 @@ def test_policies_heal_through_another_restate_medic(
             assert json.loads(answer.stdout)["outcome"] == "verified", answer.stdout + answer.stderr
             assert names(restate) == {"Flow", "Greeter", "Billing"}
 
-            asked = [r for r in far.operations() if r["remedy"] != "doctor"]
-            assert [(r["actor"], r["source"], r["outcome"]) for r in asked] == 3 * [
-                ("near", "api", "verified")
-            ]
-            assert [r["reason"] for r in asked] == [
-                "policy:re-register",
-                "policy:clean-up",
-                "policy:free-keys",
-            ]
-            assert healed["after"]["remoteOperationId"] == asked[-1]["id"]
+            asked = {
+                row["reason"]: (row["id"], row["actor"], row["source"], row["outcome"])
+                for remedy in ("recover-stuck-workflow", CLEANUP, "force-redeploy")
+                for row in far.operations("--remedy", remedy)
+            }
+            assert asked == {
+                f"policy:{row['policy']}": (
+                    row["after"]["remoteOperationId"],
+                    "near",
+                    "api",
+                    "verified",
+                )
+                for row in near.operations()
+            }
             labels = {"policy": "re-register", "remedy": "force-redeploy", "outcome": "verified"}
             counted = near.sample("operations_total", target="prod", source="policy", **labels)
             assert counted == 1
@@ -166,8 +171,8 @@ def test_commands_work_on_it_and_say_what_they_cannot(
     until(restate, send(restate, "Flow", "fail", "stuck"), "completed")
     far = Medic(tmp_path / "far", targets=[target_of(restate, "eu")])
     key_file = tmp_path / "key"
-    key_file.write_text(far.key())
     with far:
+        key_file.write_text(far.key())
         target = dalp_target(far, key_file, service_url=f"{worker.url}/v2")
         near = Medic(tmp_path / "near", targets=[target])
 
@@ -177,6 +182,9 @@ def test_commands_work_on_it_and_say_what_they_cannot(
             return answer.stdout + answer.stderr
 
         assert "2 registered" in told("doctor")
+        elsewhere = "run it where that is configured"
+        assert elsewhere in told("why", "Flow", code=1)
+        assert elsewhere in told("redeploy", "--gate", code=1)
         assert "no dry-run" in told("redeploy", "--dry-run")
         assert "verified" in told("redeploy", "--yes", "--reason", "Grüße")
         assert "verified" in told("cleanup", "--yes")

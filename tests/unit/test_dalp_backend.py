@@ -488,4 +488,5 @@ def test_a_remedy_that_only_restate_has_is_refused_when_loaded(tmp_path: Path) -
     rules = read_policies(["p.yaml"], base=tmp_path).policies
     found = problems(rules)
     assert "does not support resume-invocations" in found[0]
-    assert "item.retries is never known" in found[1]
+    assert "4:15: for_each: invocations.paused is never known on target 'prod'" in found[1]
+    assert "when: item.retries is never known on target 'prod'" in found[2]

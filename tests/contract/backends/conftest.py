@@ -22,8 +22,8 @@ def other_medic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Medi
     }
     medic = Medic(folder, targets=[nowhere])
     key_file = folder / "key"
-    key_file.write_text(medic.key())
     with medic:
+        key_file.write_text(medic.key())
         yield medic, key_file
 
 
