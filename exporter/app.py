@@ -13,8 +13,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from exporter.backends import dalp, direct
 from exporter.backends.backend import Backend
-from exporter.backends.direct import Connection, build_direct, supported_remedies
 from exporter.fleet import Fleet
 from exporter.ledger.engine import ledger_url
 from exporter.ledger.gateway import Ledger
@@ -23,12 +23,13 @@ from exporter.model.errors import LedgerUnavailableError
 from exporter.model.message import Receipt, Tell
 from exporter.model.operation import Operation
 from exporter.model.report import Report
-from exporter.model.target import Target
+from exporter.model.target import Target, TargetKind
 from exporter.notify import Destination, Notifier
 from exporter.ownership import Ownership
 from exporter.people import People
 from exporter.policy.load import check_against, load_policies
 from exporter.policy.policy import Policy
+from exporter.policy.served import Served
 from exporter.policy.wanted import wanted_by
 from exporter.remediate import OnClosed, Remediator
 from exporter.settings.load import Configuration
@@ -80,13 +81,14 @@ def check(configuration: Configuration) -> tuple[Policy, ...]:
         base=configuration.base,
     )
     notifiers = configuration.settings.notifiers
-    check_against(policies, configuration.targets, supported(configuration), notifiers)
+    check_against(policies, configuration.targets, served(configuration), notifiers)
     return policies
 
 
-def supported(configuration: Configuration) -> dict[str, frozenset[str]]:
-    """The remedies of each target, by target name."""
-    return {target.name: supported_remedies() for target in configuration.targets}
+def served(configuration: Configuration) -> dict[str, Served]:
+    """What each target can be asked for, by target name."""
+    kinds: dict[TargetKind, Served] = {"restate": direct.SERVED, "dalp": dalp.SERVED}
+    return {target.name: kinds[target.kind] for target in configuration.targets}
 
 
 class Engine:
@@ -230,8 +232,7 @@ def _backends(
             backends[name].refresh_secrets()
         else:
             target_settings, target = written[:2]
-            connection = _connection(settings, target_settings)
-            backends[name] = build_direct(target, connection, transport, tell=tell)
+            backends[name] = _backend(settings, target_settings, target, transport, tell)
     return backends
 
 
@@ -243,15 +244,26 @@ def _written(configuration: Configuration) -> dict[str, tuple[TargetSettings, Ta
     return {target.name: (written, target, shared) for written, target in pairs}
 
 
-def _connection(settings: Settings, target: TargetSettings) -> Connection:
-    return Connection(
-        ingress_url=target.ingress_url,
-        admin_url=target.admin_url,
-        ingress_token=TokenSource(target.ingress_token),
-        admin_token=TokenSource(target.admin_token),
+def _backend(
+    settings: Settings, written: TargetSettings, target: Target, transport: Transport, tell: Tell
+) -> Backend:
+    if written.dalp is not None:
+        remote = dalp.RemoteConnection(
+            url=written.dalp.url,
+            api_key=TokenSource(written.dalp.api_key),
+            target=written.dalp.target,
+            allowed_service_urls=settings.allowed_service_urls,
+        )
+        return dalp.build_dalp(target, remote, transport, tell=tell)
+    connection = direct.Connection(
+        ingress_url=str(written.ingress_url),
+        admin_url=str(written.admin_url),
+        ingress_token=TokenSource(written.ingress_token),
+        admin_token=TokenSource(written.admin_token),
         timeout=settings.timeout,
         allowed_service_urls=settings.allowed_service_urls,
     )
+    return direct.build_direct(target, connection, transport, tell=tell)
 
 
 @asynccontextmanager

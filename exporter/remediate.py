@@ -25,6 +25,7 @@ from exporter.model.errors import (
     LedgerUnavailableError,
     LimitReachedError,
     MedicError,
+    RefusedElsewhereError,
     RefusedError,
     StoppedError,
 )
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from exporter.backends.backend import Backend
     from exporter.fleet import Fleet
     from exporter.ledger.gateway import Ledger
-    from exporter.remedies.remedy import Remedy, RemedyContext
+    from exporter.remedies.remedy import Remedy, TargetContext
 
 _log = structlog.get_logger(__name__)
 
@@ -274,6 +275,7 @@ class Remediator:
                 _outcome_of(error, guard),
                 known,
                 error=_told(error, operation=job.operation.id),
+                refused_elsewhere=isinstance(error, RefusedElsewhereError),
             )
             if isinstance(error, StoppedError) and not guard.writes:
                 raise
@@ -309,7 +311,13 @@ class Remediator:
         return await self._finish(job, outcome, result)
 
     async def _finish(
-        self, job: _Job, outcome: Outcome, result: ActResult, error: str | None = None
+        self,
+        job: _Job,
+        outcome: Outcome,
+        result: ActResult,
+        error: str | None = None,
+        *,
+        refused_elsewhere: bool = False,
     ) -> Operation:
         closed = await self._ledger.finish(
             job.operation.id,
@@ -318,6 +326,7 @@ class Remediator:
             now=self._now(),
             after=result.after or None,
             error=error,
+            refused_elsewhere=refused_elsewhere,
         )
         self._closed(closed, job.request)
         return closed
@@ -365,7 +374,8 @@ class Remediator:
         if closed.outcome is Outcome.OBSERVED:
             self._on_closed(closed, request)
         if closed.outcome is Outcome.REFUSED:
-            self._refused(subjects, RefusedError("changed", closed.error or "the world changed"))
+            word = str(closed.after.get("reason", "changed"))
+            self._refused(subjects, RefusedError(word, closed.error or "the world changed"))
         else:
             self.refusals.forget(subjects)
 
@@ -434,7 +444,7 @@ def remedy_of(backend: Backend, name: str) -> Remedy:
     return remedy
 
 
-def context_of(backend: Backend, fleet: Fleet, now: Callable[[], datetime]) -> RemedyContext:
+def context_of(backend: Backend, fleet: Fleet, now: Callable[[], datetime]) -> TargetContext:
     """What a remedy works with, the newest findings included."""
     findings = derive(fleet.report(backend.target.name), backend.target, now=now())
     return backend.context(findings, now)
@@ -442,7 +452,8 @@ def context_of(backend: Backend, fleet: Fleet, now: Callable[[], datetime]) -> R
 
 def _outcome_of(error: Exception, guard: LeaseGuard) -> Outcome:
     """How an act ended that did not return: refused, failed, or nobody knows."""
-    if isinstance(error, (RefusedError, StoppedError)) and not guard.writes:
+    untouched = isinstance(error, RefusedElsewhereError) or not guard.writes
+    if isinstance(error, (RefusedError, StoppedError)) and untouched:
         return Outcome.REFUSED
     if isinstance(error, StoppedError):
         return Outcome.PARTIAL

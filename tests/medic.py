@@ -202,9 +202,9 @@ class Medic:
             check=False,
         )
 
-    def operations(self) -> list[dict[str, Any]]:
+    def operations(self, *options: str) -> list[dict[str, Any]]:
         """The ledger's operations, newest first, as ``audit list`` tells them."""
-        answer = self.command("audit", "list", "--json")
+        answer = self.command("audit", "list", "--json", *options)
         assert answer.returncode == 0, answer.stderr
         rows: list[dict[str, Any]] = json.loads(answer.stdout)
         return rows

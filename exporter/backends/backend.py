@@ -13,7 +13,7 @@ from exporter.model.target import Target
 from exporter.model.token import Tokens
 from exporter.model.wanted import Wanted
 from exporter.model.work import Work
-from exporter.remedies.remedy import Remedy, RemedyContext
+from exporter.remedies.remedy import Remedy, TargetContext
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +26,7 @@ class Backend:
     due_now: Callable[[frozenset[Component]], frozenset[Component]]
     """Of what the schedule wants read, what may be read now: a slow scan stretches its interval."""
     remedies: Mapping[str, Remedy]
-    context: Callable[[Findings, Callable[[], datetime]], RemedyContext]
+    context: Callable[[Findings, Callable[[], datetime]], TargetContext]
     """What a remedy works with, given the newest findings and a clock."""
     want: Callable[[Wanted], None] = lambda _wanted: None
     """What its probes read from now on beyond what is always read, where the target has it."""

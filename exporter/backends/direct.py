@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
 
 from exporter.backends.backend import Backend
+from exporter.backends.token import Token
 from exporter.doctor import PROBES, ProbeContext, probe_all, work
 from exporter.model.component import Component
 from exporter.model.findings import Findings
@@ -18,20 +18,11 @@ from exporter.model.token import Tokens, tokens_of
 from exporter.model.views import AdminView, InvocationsView
 from exporter.model.wanted import Wanted
 from exporter.model.work import Work
+from exporter.policy.served import Served
 from exporter.remedies.catalogue import REMEDIES
 from exporter.remedies.remedy import RemedyContext, tells_nobody
 from exporter.restate_api import connect
 from exporter.transport import Transport
-
-
-class Token(Protocol):
-    """A bearer token that may change: secret files are rotated under us."""
-
-    def __call__(self) -> str | None:
-        """The token as last read; None when none is needed."""
-
-    def refresh(self) -> None:
-        """Read it again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,9 +37,8 @@ class Connection:
     allowed_service_urls: tuple[str, ...] = ()
 
 
-def supported_remedies() -> frozenset[str]:
-    """What a Restate target can be asked to do."""
-    return frozenset(REMEDIES)
+SERVED = Served.all_of(REMEDIES)
+"""A Restate itself can be asked everything."""
 
 
 def build_direct(

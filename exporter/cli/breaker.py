@@ -63,9 +63,11 @@ def reset(
     reason: Reason = "",
     config_file: ConfigFile = None,
 ) -> None:
-    """Let policies use a REMEDY on a TARGET again, or a policy act everywhere again.
+    """Let policies use a REMEDY on a TARGET again, or close a policy's own breaker.
 
-    What failed so far counts no more; limits and cooldowns go on as they are.
+    A policy's own breaker stops it everywhere once it failed on three targets; those of the single
+    targets stay open until each is reset. What failed so far counts no more; limits and cooldowns
+    go on as they are.
     """
     configuration = load(config_file)
     if (policy is None) is (target is None or remedy is None):

@@ -117,7 +117,7 @@ def _saw(component: Component, reading: Reading | None, seen: _Seen) -> str:
             unexposed = values.get("services.unexposed") or []
             return f"does not list {_names(unexposed)}" if unexposed else "answers"
         case Component.ADMIN:
-            return f"Restate {values['admin.version']}{_expiry(seen)}"
+            return f"Restate {values.get('admin.version', 'of unknown version')}{_expiry(seen)}"
         case Component.DEPLOYMENTS:
             return _deployments(findings)
         case Component.SERVICES:
@@ -152,7 +152,8 @@ def _deployments(findings: Findings) -> str:
     facts = findings.deployments or ()
     counts: dict[str, int] = {}
     for fact in facts:
-        counts[fact.state] = counts.get(fact.state, 0) + 1
+        state = "registered" if fact.state == "unknown" else fact.state
+        counts[state] = counts.get(state, 0) + 1
     parts = [f"{count} {state}" for state, count in sorted(counts.items())]
     unregistered = findings.values.get("workers.unregistered") or []
     if unregistered:
@@ -164,11 +165,7 @@ def _invocations(findings: Findings) -> str:
     scan = findings.invocations
     if scan is None:
         return ""
-    counts: dict[str, int] = {}
-    for group in scan.groups:
-        if group.active:
-            counts[group.status] = counts.get(group.status, 0) + group.count
-    parts = [f"{count} {status}" for status, count in sorted(counts.items())]
+    parts = [f"{count} {status}" for status, count in sorted(scan.by_status.items()) if count]
     troubles = ("retrying", "zombies", "journal_mismatch")
     parts += [
         f"{findings.values[f'invocations.{name}']} {name.replace('_', ' ')}"

@@ -19,6 +19,7 @@ import typer
 from exporter.app import open_engine
 from exporter.cli.operate import GOOD, Ask, finishing, show_outcome
 from exporter.cli.output import Exit, err, exit_code_of, fail, print_json
+from exporter.cli.remote import refuse_remote
 from exporter.model.component import Reason
 from exporter.model.drift import names_in
 from exporter.model.duration import format_duration
@@ -174,6 +175,7 @@ def run_in_pipeline(ask: Ask, patience: Patience, *, warn: bool) -> None:
 async def _registered(ask: Ask, patience: Patience) -> Operation:
     configuration = load(ask.config_file)
     name = configuration.choose(ask.target)
+    refuse_remote("redeploy --gate (or --warn)", configuration, name)
     async with open_engine(configuration, with_policies=False) as engine:
         request, backend = ask.request(name), engine.backends[name]
 

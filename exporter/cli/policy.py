@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from exporter.app import supported
+from exporter.app import served
 from exporter.cli.options import AsJson, ConfigFile
 from exporter.cli.output import Exit, columns, err, friendly, lay_out, out, print_json
 from exporter.model.duration import format_duration
@@ -40,7 +40,7 @@ def check_(
     checked = check(
         files or configuration.policy_patterns,
         targets=configuration.targets,
-        supported=supported(configuration),
+        served=served(configuration),
         notifiers=configuration.settings.notifiers,
         limits=tuple(limit.window for limit in configuration.settings.limits),
         base=None if files else configuration.base,

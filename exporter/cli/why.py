@@ -14,6 +14,7 @@ from rich.markup import escape
 from exporter.app import Engine, open_engine
 from exporter.cli.options import AsJson, ConfigFile, TargetName
 from exporter.cli.output import Exit, columns, err, fail, friendly, lay_out, out, print_json
+from exporter.cli.remote import refuse_remote
 from exporter.model.component import Component, Status
 from exporter.model.derive import derive
 from exporter.model.errors import CallFailedError
@@ -62,6 +63,7 @@ def why(
     """
     configuration = load(config_file)
     name = configuration.choose(target)
+    refuse_remote("why", configuration, name)
     with err.status("looking ..."):
         facts = asyncio.run(_read(configuration, name, service, key))
     if key is not None and facts.registered and facts.registered.shape.type == "service":

@@ -134,17 +134,20 @@ def finish(
     now: datetime,
     after: Mapping[str, Any] | None,
     error: str | None,
+    refused_elsewhere: bool = False,
 ) -> Operation:
     """Close it and free the target.
 
     Refused while still ``reserved`` it has provably written nothing (each write is announced by
-    ``acting``): it gives back its budget and its cooldown. Otherwise a benign change of the world
-    between plan and act could use up a limit ``per: forever``.
+    ``acting``), and so has what the other side refused (``refused_elsewhere``): it gives back its
+    budget and its cooldown. Otherwise a benign change of the world between plan and act could use
+    up a limit ``per: forever``.
     """
     values: dict[str, Any] = {"error": clean_text(error)} if error else {}
     if after is not None:
         values["after"] = clean(after)
-    untouched = outcome is Outcome.REFUSED and row["phase"] == Phase.RESERVED
+    unannounced = row["phase"] == Phase.RESERVED
+    untouched = outcome is Outcome.REFUSED and (unannounced or refused_elsewhere)
     body = {"outcome": str(outcome), "counted": not untouched, **values}
     if untouched:
         values |= {"counted_at": None, "touched_at": None}

@@ -181,8 +181,11 @@ class Store(People):
         now: datetime,
         after: Mapping[str, Any] | None = None,
         error: str | None = None,
+        refused_elsewhere: bool = False,
     ) -> Operation:
         """Close it and free the target; again with the same outcome changes nothing.
+
+        ``refused_elsewhere``: what was announced the other side refused, and wrote nothing.
 
         It is allowed when the lease has run out, as long as nobody has closed it or taken it over
         (LeaseLostError). When it was closed for its silence, what its owner says is kept as an
@@ -193,7 +196,15 @@ class Store(People):
             closed = row["outcome"] if row is not None and row["owner"] == owner else None
             if row is None or closed is None:
                 row = progress.ours(journal, operation_id, owner)
-                return progress.finish(journal, row, outcome, now=now, after=after, error=error)
+                return progress.finish(
+                    journal,
+                    row,
+                    outcome,
+                    now=now,
+                    after=after,
+                    error=error,
+                    refused_elsewhere=refused_elsewhere,
+                )
             if closed == outcome:
                 return operation_of(row)
             progress.said_late(journal, row, outcome, now=now, error=error)

@@ -17,7 +17,12 @@ from exporter.model.component import Component, Status
 from exporter.model.facts import age_of
 from exporter.model.findings import Findings
 from exporter.model.report import Reading
-from exporter.model.views import STATUSES, InvocationGroup, InvocationsView
+from exporter.model.views import (
+    STATUSES,
+    InvocationGroup,
+    InvocationSummary,
+    InvocationsView,
+)
 
 Rows = Mapping[tuple[str, ...], float]
 """Values by label values, in the order of the family's labels without ``target``."""
@@ -85,8 +90,8 @@ def _finished(readings: Mapping[Component, Reading]) -> Rows:
 
 def value_rows(known: Findings) -> Iterator[NamedRows]:
     """What the readings saw. ``known`` may rest on older good readings than the newest ones."""
-    version = known.admin.version if known.admin else ""
-    yield "target_info", {(label(version), known.target.kind): 1.0}
+    version = known.admin.version if known.admin else None
+    yield "target_info", {(label(version or ""), known.target.kind): 1.0}
     yield from _deployments(known)
     services: Rows = {
         (state,): float(len(known.values[f"services.{state}"]))
@@ -121,6 +126,11 @@ def _deployments(known: Findings) -> Iterator[NamedRows]:
 
 def _invocations(known: Findings) -> Iterator[NamedRows]:
     scan = known.invocations
+    if isinstance(scan, InvocationSummary):
+        words = dict.fromkeys((*STATUSES, *scan.by_status))
+        counts = ((status, scan.count(status)) for status in words)
+        yield "invocations", {(label(s),): float(n) for s, n in counts if n is not None}
+        return
     if scan is None:
         return
     active = [g for g in scan.groups if g.active]

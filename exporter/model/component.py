@@ -55,6 +55,8 @@ class Reason(StrEnum):
     THROTTLED = "throttled"
     QUERY_FAILED = "query_failed"
     INTERNAL = "internal"
+    REPORTED = "reported"
+    """A remote operator API says that it is not ok, in its own words."""
 
     @property
     def status(self) -> Status:

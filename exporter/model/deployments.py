@@ -12,23 +12,25 @@ from exporter.model.report import Report
 from exporter.model.target import Target, normalise_url
 from exporter.model.views import (
     Deployment,
+    DeploymentList,
     DeploymentsView,
     DriftView,
     InvocationGroup,
     InvocationsView,
+    ListedDeployment,
     Reachable,
     ServicesView,
 )
 
 DeploymentState = Literal["active", "draining", "drained", "unknown"]
-Owner = Literal["ours", "foreign", "protected"]
+Owner = Literal["ours", "foreign", "protected", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)
 class DeploymentFact:
     """One deployment, classified. ``pinned`` and ``unpinned`` are None when the scan is unknown."""
 
-    deployment: Deployment
+    deployment: ListedDeployment
     state: DeploymentState
     owner: Owner
     reachable: Reachable
@@ -66,9 +68,10 @@ def owner_of(deployment: Deployment, ours: frozenset[str], target: Target) -> Ow
 
 def classify(report: Report, target: Target, now: datetime) -> tuple[DeploymentFact, ...] | None:
     """Classify every registered deployment, or None when the list itself is unknown."""
-    view = report.view(Component.DEPLOYMENTS, DeploymentsView, now)
-    if view is None:
-        return None
+    listed = report.view(Component.DEPLOYMENTS, DeploymentList, now)
+    if not isinstance(listed, DeploymentsView):
+        return None if listed is None else tuple(_listed(d) for d in listed.items)
+    view = listed
     services = report.view(Component.SERVICES, ServicesView, now)
     scan = report.view(Component.INVOCATIONS, InvocationsView, now)
     drift = report.view(Component.DRIFT, DriftView, now)
@@ -76,6 +79,19 @@ def classify(report: Report, target: Target, now: datetime) -> tuple[DeploymentF
     return tuple(
         _fact(d, view, services, scan, drift, report, now, owner_of(d, ours, target))
         for d in view.items
+    )
+
+
+def _listed(deployment: ListedDeployment) -> DeploymentFact:
+    """What is known of a deployment without knowing what it serves."""
+    return DeploymentFact(
+        deployment=deployment,
+        state="unknown",
+        owner="unknown",
+        reachable="unknown",
+        pinned=None,
+        unpinned=None,
+        state_age=timedelta(0),
     )
 
 

@@ -10,7 +10,13 @@ from exporter.model.component import Component, Status
 from exporter.model.deployments import DeploymentFact, classify
 from exporter.model.facts import failed_keys, total_drift, worker_fact
 from exporter.model.findings import NEVER, ComponentState, Findings, Item, Tally, WorkerFact
-from exporter.model.items import deployment_item, failed_item, invocation_item, worker_item
+from exporter.model.items import (
+    deployment_item,
+    failed_item,
+    failure_item,
+    invocation_item,
+    worker_item,
+)
 from exporter.model.report import Report
 from exporter.model.target import Target
 from exporter.model.values import (
@@ -19,6 +25,7 @@ from exporter.model.values import (
     drift_values,
     invocation_values,
     service_values,
+    summary_values,
     worker_values,
 )
 from exporter.model.views import (
@@ -26,7 +33,9 @@ from exporter.model.views import (
     DriftView,
     FailedRun,
     IngressView,
+    InvocationSummary,
     InvocationsView,
+    ServiceList,
     ServicesView,
 )
 
@@ -39,37 +48,46 @@ def derive(report: Report, target: Target, *, now: datetime, tally: Tally = _NO_
     ingress = report.view(Component.INGRESS, IngressView, now)
     admin = report.view(Component.ADMIN, AdminView, now)
     services = report.view(Component.SERVICES, ServicesView, now)
+    names = services or report.view(Component.SERVICES, ServiceList, now)
     scan = report.view(Component.INVOCATIONS, InvocationsView, now)
+    summary = report.view(Component.INVOCATIONS, InvocationSummary, now)
     drift = report.view(Component.DRIFT, DriftView, now)
     deployments = classify(report, target, now)
     workers = tuple(
-        worker_fact(w, target, deployments, services, drift, report.carried) for w in target.workers
+        worker_fact(w, target, deployments, names, drift, report.carried) for w in target.workers
     )
     failed = None if scan is None else failed_keys(scan, services)
     total = None if drift is None else total_drift(drift, target)
 
     values: dict[str, Any] = dict(always(target, components))
-    if admin is not None:
+    if admin is not None and admin.version is not None:
         values["admin.version"] = admin.version
-    values |= service_values(target, services, ingress)
+    values |= service_values(target, services, names, ingress)
     values |= worker_values(workers, deployments, drift)
     values |= deployment_values(deployments, services, scan, drift)
     if drift is not None and total is not None:
         values |= drift_values(total, drift, target, report.carried)
     if scan is not None and failed is not None:
         values |= invocation_values(scan, failed, now)
+    if summary is not None:
+        values |= summary_values(summary)
+    items = _items(workers, deployments, failed, scan, services, tally, now)
+    if summary is not None:
+        keyed = [failure_item(f, tally, now) for f in summary.recent_failures if f.key is not None]
+        newest = {item.key: item for item in reversed(keyed)}  # a key may have failed repeatedly
+        items["workflows.failed"] = tuple(newest.values())
 
     return Findings(
         target=target,
         at=now,
         components=components,
         values=values,
-        items=_items(workers, deployments, failed, scan, services, tally, now),
+        items=items,
         workers=workers,
         deployments=deployments,
         drift=total,
         services=services,
-        invocations=scan,
+        invocations=scan or summary,
         admin=admin,
         failed_keys=None if failed is None else Counter(r.service for r in failed),
     )

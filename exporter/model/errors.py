@@ -72,6 +72,13 @@ class RefusedError(MedicError):
         self.data = dict(data)
 
 
+class RefusedElsewhereError(RefusedError):
+    """The other side refused what it was asked for, before it wrote anything itself.
+
+    It comes after a write was announced, and stands for none all the same.
+    """
+
+
 class InFlightError(MedicError):
     """Another operation is open on the target: wait for it, or look at it."""
 

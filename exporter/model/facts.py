@@ -7,9 +7,18 @@ from datetime import datetime, timedelta
 from exporter.model.deployments import DeploymentFact
 from exporter.model.drift import Drift, compare
 from exporter.model.findings import WorkerFact
+from exporter.model.redact import redact_user_info
 from exporter.model.report import Carried
 from exporter.model.target import Target, Worker, normalise_url
-from exporter.model.views import Discovery, DriftView, FailedRun, InvocationsView, ServicesView
+from exporter.model.views import (
+    Deployment,
+    Discovery,
+    DriftView,
+    FailedRun,
+    InvocationsView,
+    ServiceList,
+    ServicesView,
+)
 
 _STABLE_READINGS = 2
 _DEFAULT_RUN_HANDLER = "run"
@@ -19,12 +28,12 @@ def worker_fact(  # noqa: PLR0917 - the views it is made from, each of which may
     worker: Worker,
     target: Target,
     deployments: tuple[DeploymentFact, ...] | None,
-    services: ServicesView | None,
+    services: ServicesView | ServiceList | None,
     drift: DriftView | None,
     carried: Carried,
 ) -> WorkerFact:
     """What is known about one configured worker; each unknown view leaves its facts None."""
-    at_url = [d for d in deployments or () if normalise_url(d.deployment.url) == worker.url]
+    at_url = [d for d in deployments or () if stands_at(d.deployment.url, worker.url)]
     found = (
         next((d for d in drift.discoveries if normalise_url(d.url) == worker.url), None)
         if (drift)
@@ -32,12 +41,11 @@ def worker_fact(  # noqa: PLR0917 - the views it is made from, each of which may
     )
     registered = None if deployments is None else bool(at_url)
     latest = None
-    if services is not None and registered is not None:
-        latest = bool(at_url) and is_latest(at_url[0].id, at_url[0].deployment.services, services)
+    if isinstance(services, ServicesView) and registered is not None:
+        latest = bool(at_url) and all(_latest(d, services) for d in at_url[:1])
     missing = None
     if services is not None:
-        names = {s.name for s in services.items}
-        missing = tuple(sorted(target.expected_of(worker) - names))
+        missing = tuple(sorted(target.expected_of(worker) - services.names))
     known = found is not None and found.reachable == "yes"
     return WorkerFact(
         url=worker.url,
@@ -50,6 +58,21 @@ def worker_fact(  # noqa: PLR0917 - the views it is made from, each of which may
         drift=compare(found.discovered, found.registered) if found and known else None,
         error=found.error if found else "",
     )
+
+
+def stands_at(shown_url: str, url: str) -> bool:
+    """Whether a registered URL is this (normalised) one; a remote API shows it without user info.
+
+    A worker with a password would otherwise look as if it were not registered.
+    """
+    return normalise_url(shown_url) in {url, redact_user_info(url)}
+
+
+def _latest(fact: DeploymentFact, services: ServicesView) -> bool:
+    deployment = fact.deployment
+    if not isinstance(deployment, Deployment):
+        return False
+    return is_latest(deployment.id, deployment.services, services)
 
 
 def is_latest(deployment_id: str, names: tuple[str, ...], services: ServicesView) -> bool:

@@ -14,7 +14,13 @@ from exporter.model.component import Component, Reason, Status
 from exporter.model.deployments import DeploymentFact
 from exporter.model.drift import Drift
 from exporter.model.target import Target
-from exporter.model.views import AdminView, InvocationsView, Reachable, ServicesView
+from exporter.model.views import (
+    AdminView,
+    InvocationSummary,
+    InvocationsView,
+    Reachable,
+    ServicesView,
+)
 
 NEVER = timedelta(days=3650)
 """The age of a component that was never read."""
@@ -72,7 +78,7 @@ class Findings:
     deployments: tuple[DeploymentFact, ...] | None = None
     drift: Drift | None = None
     services: ServicesView | None = None
-    invocations: InvocationsView | None = None
+    invocations: InvocationsView | InvocationSummary | None = None
     admin: AdminView | None = None
     failed_keys: Mapping[str, int] | None = None
     """Failed workflow keys by service."""

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from exporter.model.component import Component
 from exporter.model.report import Report
-from exporter.model.views import AdminView, DeploymentsView
+from exporter.model.views import AdminView, DeploymentList
 
 MOST = 500
 """Deployments that are remembered of one target, the newest: more say nothing more."""
@@ -24,7 +24,7 @@ class Identity:
 
 def identity_of(report: Report, now: datetime) -> Identity | None:
     """What it is known by now; None while its deployments are unknown."""
-    deployments = report.view(Component.DEPLOYMENTS, DeploymentsView, now)
+    deployments = report.view(Component.DEPLOYMENTS, DeploymentList, now)
     if deployments is None:
         return None
     admin = report.view(Component.ADMIN, AdminView, now)

@@ -8,7 +8,14 @@ from typing import Any
 from exporter.model.deployments import DeploymentFact
 from exporter.model.facts import age_of, run_handler
 from exporter.model.findings import Item, Tally, WorkerFact
-from exporter.model.views import FailedRun, InvocationItem, ServicesView
+from exporter.model.views import (
+    Deployment,
+    FailedRun,
+    InvocationItem,
+    RecentFailure,
+    ServicesView,
+    cause_of,
+)
 
 
 def _known(values: dict[str, Any]) -> dict[str, Any]:
@@ -44,13 +51,13 @@ def deployment_item(fact: DeploymentFact, now: datetime) -> Item:
             "url": deployment.url,
             "kind": deployment.kind,
             "state": None if fact.state == "unknown" else fact.state,
-            "owner": fact.owner,
+            "owner": None if fact.owner == "unknown" else fact.owner,
             "reachable": fact.reachable,
             "pinned": fact.pinned,
             "unpinned": fact.unpinned,
             "created_age": age_of(deployment.created_at, now),
             "state_age": None if fact.state == "unknown" else fact.state_age,
-            "services": sorted(deployment.services),
+            "services": sorted(deployment.services) if isinstance(deployment, Deployment) else None,
         }
     )
     return Item("deployments", deployment.id, values)
@@ -68,6 +75,21 @@ def failed_item(run: FailedRun, tally: Tally, now: datetime) -> Item:
         "error": run.error,
         "age": age_of(run.completed_at, now),
         "active_siblings": run.active_siblings,
+        "recoveries": tally.recoveries.get(key, 0),
+    }
+    return Item("workflows.failed", key, _known(values))
+
+
+def failure_item(failure: RecentFailure, tally: Tally, now: datetime) -> Item:
+    """One failed key as a remote operator API tells of it; what it leaves out is unknown."""
+    key = workflow_key(failure.service, failure.key or "")
+    values = {
+        "service": failure.service,
+        "key": failure.key,
+        "invocation_id": failure.id,
+        "cause": cause_of(failure.error),
+        "error": failure.error,
+        "age": age_of(failure.failed_at, now),
         "recoveries": tally.recoveries.get(key, 0),
     }
     return Item("workflows.failed", key, _known(values))

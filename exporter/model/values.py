@@ -22,7 +22,9 @@ from exporter.model.views import (
     DriftView,
     FailedRun,
     IngressView,
+    InvocationSummary,
     InvocationsView,
+    ServiceList,
     ServicesView,
 )
 
@@ -41,17 +43,19 @@ def always(
 
 
 def service_values(
-    target: Target, services: ServicesView | None, ingress: IngressView | None
+    target: Target,
+    services: ServicesView | None,
+    names: ServicesView | ServiceList | None,
+    ingress: IngressView | None,
 ) -> dict[str, Any]:
     """What is registered, missing, and not shown by the ingress."""
-    if services is None:
+    if names is None:
         return {}
-    registered = {s.name for s in services.items}
     values = {
-        "services.registered": sorted(registered),
-        "services.missing": sorted(target.expected - registered),
+        "services.registered": sorted(names.names),
+        "services.missing": sorted(target.expected - names.names),
     }
-    if ingress is not None:
+    if services is not None and ingress is not None and ingress.services is not None:
         public = {s.name for s in services.items if s.public}
         values["services.unexposed"] = sorted(public - ingress.services)
     return values
@@ -93,10 +97,12 @@ def deployment_values(
     """Deployment ids by state and owner."""
     if deployments is None:
         return {}
-    values: dict[str, Any] = {
-        f"deployments.{owner}": sorted(d.id for d in deployments if d.owner == owner)
-        for owner in ("foreign", "protected")
-    }
+    values: dict[str, Any] = {"deployments.registered": sorted(d.id for d in deployments)}
+    if all(d.owner != "unknown" for d in deployments):
+        values |= {
+            f"deployments.{owner}": sorted(d.id for d in deployments if d.owner == owner)
+            for owner in ("foreign", "protected")
+        }
     states = ("active",) if scan is None else ("active", "draining", "drained")
     if services is not None:
         for state in states:
@@ -130,6 +136,15 @@ def invocation_values(
         "invocations.complete": scan.items_complete,
         "workflows.failed": len(failed),
         "workflows.complete": scan.failed_runs_complete,
+    }
+
+
+def summary_values(summary: InvocationSummary) -> dict[str, Any]:
+    """What a remote operator API tells of invocations."""
+    counts = {status: summary.count(status) for status in STATUSES}
+    return {
+        **{f"invocations.{status}": n for status, n in counts.items() if n is not None},
+        "workflows.complete": summary.complete,
     }
 
 

@@ -94,6 +94,7 @@ VARIABLES: tuple[Variable, ...] = (
     ),
     Variable("workers.unregistered", _L, _DEPLOYMENTS, "worker URLs with no deployment"),
     Variable("workers.unreachable", _L, _DRIFT, "worker URLs whose discovery fails"),
+    Variable("deployments.registered", _L, _DEPLOYMENTS, "every registered id"),
     Variable("deployments.active", _L, _LATEST, "ids that are latest for at least one service"),
     Variable("deployments.draining", _L, _STATE, "ids not latest, with work that is not completed"),
     Variable("deployments.drained", _L, _STATE, "ids not latest, with no work left"),

@@ -1,6 +1,9 @@
 """What one successful probe saw: plain facts in Restate's own words, without secrets.
 
 The adapters build these; findings are derived from them. Times are aware UTC.
+
+A remote operator API tells less than a Restate does. What it leaves out is not in its views at
+all (``DeploymentList``, ``ServiceList``, ``InvocationSummary``) or is None: unknown, never empty.
 """
 
 from __future__ import annotations
@@ -24,32 +27,46 @@ STATUSES = ("inboxed", "scheduled", "invoked", "suspended", "paused")
 class IngressView:
     """``GET {ingress}/restate/health``: the service names the ingress would route to."""
 
-    services: frozenset[str]
+    services: frozenset[str] | None
+    """None where only that it answers is known."""
 
 
 @dataclass(frozen=True, slots=True)
 class AdminView:
     """``GET {admin}/version``, and the cluster's name where the server still tells it."""
 
-    version: str
+    version: str | None
     cluster: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Deployment:
+class ListedDeployment:
     """One registered deployment. ``url`` is exactly what the server returned (or the ARN)."""
 
     id: str
     url: str
     kind: DeploymentKind
     created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment(ListedDeployment):
+    """One registered deployment, with what it serves."""
+
     services: tuple[str, ...]
     metadata: Mapping[str, str] = field(default_factory=dict)
     sdk_version: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class DeploymentsView:
+class DeploymentList:
+    """The registered deployments; what they serve may be unknown."""
+
+    items: tuple[ListedDeployment, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentsView(DeploymentList):
     """``GET /deployments``, in the server's order."""
 
     items: tuple[Deployment, ...]
@@ -88,10 +105,32 @@ class Service:
 
 
 @dataclass(frozen=True, slots=True)
+class ServiceList:
+    """The names of the registered services, with their newest revisions where those are known."""
+
+    revisions: Mapping[str, int | None]
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The names."""
+        return frozenset(self.revisions)
+
+
+@dataclass(frozen=True, slots=True)
 class ServicesView:
     """``GET /services``: the latest revision of each registered service."""
 
     items: tuple[Service, ...]
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The names."""
+        return frozenset(s.name for s in self.items)
+
+    @property
+    def revisions(self) -> Mapping[str, int | None]:
+        """The revision of each, by name, in the server's order."""
+        return {s.name: s.revision for s in self.items}
 
     def get(self, name: str) -> Service | None:
         """The registered service of that name, if there is one."""
@@ -202,6 +241,45 @@ class InvocationsView:
     failures_24h: int = 0
     """Invocations that completed with a failure within the last day, by the server's clock."""
 
+    @property
+    def by_status(self) -> Mapping[str, int]:
+        """Unfinished invocations by status; one that is absent has none."""
+        counts: dict[str, int] = {}
+        for group in self.groups:
+            if group.active:
+                counts[group.status] = counts.get(group.status, 0) + group.count
+        return counts
+
+    def count(self, status: str) -> int | None:
+        """How many unfinished invocations have this status."""
+        return self.by_status.get(status, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class InvocationSummary:
+    """What a doctor call of a remote operator API tells of invocations."""
+
+    by_status: Mapping[str, int]
+    """Unfinished invocations by status, in the other side's words."""
+    recent_failures: tuple[RecentFailure, ...]
+    """Newest first."""
+    complete: bool
+    """Whether no older failure was left out of the list."""
+
+    def count(self, status: str) -> int | None:
+        """How many have this status; None when the other side may call it something else.
+
+        An absent status is 0 only where all that is listed are words we know.
+        """
+        if status in self.by_status or self.by_status.keys() <= set(STATUSES):
+            return self.by_status.get(status, 0)
+        return None
+
+    def hides(self, failed_at: datetime) -> bool:
+        """Whether a failure of that moment could be absent only because the list was cut."""
+        oldest = min((f.failed_at for f in self.recent_failures), default=None)
+        return not self.complete and (oldest is None or failed_at <= oldest)
+
 
 @dataclass(frozen=True, slots=True)
 class Discovery:
@@ -231,4 +309,13 @@ class DriftView:
         return next((d for d in self.discoveries if d.url == url), None)
 
 
-View = IngressView | AdminView | DeploymentsView | ServicesView | InvocationsView | DriftView
+View = (
+    IngressView
+    | AdminView
+    | DeploymentList
+    | ServiceList
+    | ServicesView
+    | InvocationSummary
+    | InvocationsView
+    | DriftView
+)

@@ -11,6 +11,7 @@ from exporter.model.target import Target
 from exporter.policy.conflicts import problems_against
 from exporter.policy.load import read_policies
 from exporter.policy.policy import Policy
+from exporter.policy.served import Served
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ def check(
     patterns: Iterable[str | Path],
     *,
     targets: tuple[Target, ...] | None = None,
-    supported: Mapping[str, frozenset[str]] | None = None,
+    served: Mapping[str, Served] | None = None,
     notifiers: Collection[str] = (),
     limits: tuple[Window, ...] = (),
     base: Path | None = None,
@@ -44,7 +45,7 @@ def check(
     loaded = read_policies(patterns, limits=limits, base=base)
     problems = list(loaded.problems)
     if targets is not None:
-        problems += problems_against(loaded.policies, targets, supported or {}, notifiers)
+        problems += problems_against(loaded.policies, targets, served or {}, notifiers)
     rows = tuple(
         Row(policy, tuple(t.name for t in targets or () if policy.matches(t)))
         for policy in loaded.policies

@@ -13,6 +13,7 @@ from exporter.model.target import Target
 from exporter.policy.actions import ACTIONS
 from exporter.policy.fields import ANY
 from exporter.policy.policy import Policy
+from exporter.policy.served import Served, ServedRemedy
 from exporter.policy.words import did_you_mean, listing
 
 _Use = tuple[str, str]
@@ -36,18 +37,20 @@ _OPPOSED: Mapping[_Use, frozenset[_Use]] = MappingProxyType(
 def problems_against(
     policies: tuple[Policy, ...],
     targets: tuple[Target, ...],
-    supported: Mapping[str, frozenset[str]],
+    served: Mapping[str, Served],
     notifiers: Collection[str] = (),
 ) -> list[str]:
-    """One line for every problem; ``supported`` names the remedies each target's backend has."""
+    """One line for every problem; ``served`` is what each target's backend can do and tell."""
     problems: list[str] = []
     for policy in policies:
         matched = [t for t in targets if policy.matches(t)]
         problems += _selector(policy, targets, matched)
         problems += _notifiers(policy, sorted(notifiers))
         for target in matched:
-            problems += _remedy(policy, target, supported.get(target.name, frozenset()))
-            problems += _components(policy, target)
+            here = served.get(target.name, Served())
+            problems += _remedy(policy, target, here)
+            problems += _variables(policy, target, here)
+            problems += _components(policy, target, here)
     pairs = combinations(policies, 2)
     return problems + [_told(found) for a, b in pairs if (found := overlap(a, b, targets))]
 
@@ -127,13 +130,15 @@ def _notifiers(policy: Policy, known: list[str]) -> Iterator[str]:
         yield f"{policy.at('action')}: action: there is no notifier to tell{none}"
 
 
-def _remedy(policy: Policy, target: Target, supported: frozenset[str]) -> Iterator[str]:
-    place = policy.at("action")
-    if policy.action not in supported:
+def _remedy(policy: Policy, target: Target, served: Served) -> Iterator[str]:
+    place, how = policy.at("action"), served.remedies.get(policy.action)
+    if how is None:
         yield (
             f"{place}: action: target {target.name!r} does not support {policy.action}; "
             "leave it out with targets"
         )
+    else:
+        yield from _limits(policy, target, how)
     fixed = policy.for_each is not None or "url" in policy.arguments
     if ACTIONS[policy.action].takes_worker and not fixed and len(target.workers) != 1:
         count = f"{len(target.workers)} workers" if target.workers else "no worker"
@@ -143,9 +148,45 @@ def _remedy(policy: Policy, target: Target, supported: frozenset[str]) -> Iterat
         )
 
 
-def _components(policy: Policy, target: Target) -> Iterator[str]:
+def _limits(policy: Policy, target: Target, how: ServedRemedy) -> Iterator[str]:
+    if policy.mode.rank > how.most.rank:
+        yield (
+            f"{policy.at('mode')}: mode: {policy.mode} is more than {policy.action} may have on "
+            f"target {target.name!r}: {how.why}; write {how.most}, or leave the target out with "
+            "targets"
+        )
+    for argument, why in how.cannot.items():
+        path = f"action.{policy.action}.{argument}"
+        if path in policy.places:
+            yield (
+                f"{policy.at(path)}: {path}: target {target.name!r} cannot do this: {why}; "
+                "leave it out, or the target out with targets"
+            )
+
+
+def _variables(policy: Policy, target: Target, served: Served) -> Iterator[str]:
+    if served.lists is not None and policy.for_each not in {None, *served.lists}:
+        yield (
+            f"{policy.at('for_each')}: for_each: {policy.for_each} is never known on target "
+            f"{target.name!r}, which is of kind {target.kind}; leave the target out with targets"
+        )
+    for name in _never_known(policy, served):
+        yield (
+            f"{policy.at('when')}: when: {name} is never known on target {target.name!r}, which is "
+            f"of kind {target.kind}; leave it out of the condition, or the target out with targets"
+        )
+
+
+def _never_known(policy: Policy, served: Served) -> list[str]:
+    known = served.variables
+    return [] if known is None else [n for n in policy.condition.names if n not in known]
+
+
+def _components(policy: Policy, target: Target, served: Served) -> Iterator[str]:
     for component in sorted(policy.condition.components):
         interval = target.intervals.get(component)
+        if interval is None and _never_known(policy, served):
+            continue  # said of the variable
         if interval is None:
             yield (
                 f"{policy.at('when')}: when: {component} is not read on target {target.name!r}; "

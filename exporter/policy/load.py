@@ -17,6 +17,7 @@ from exporter.policy.conflicts import problems_against
 from exporter.policy.document import DocumentError, read_document
 from exporter.policy.parse import Parsed, line, parse
 from exporter.policy.policy import Policy
+from exporter.policy.served import Served
 
 MAX_BYTES = 128_000
 _SUFFIXES = frozenset({".yaml", ".yml"})
@@ -70,14 +71,14 @@ def read_policies(
 def check_against(
     policies: Iterable[Policy],
     targets: Iterable[Target],
-    supported: Mapping[str, frozenset[str]],
+    served: Mapping[str, Served],
     notifiers: Collection[str] = (),
 ) -> None:
-    """Check what only the configuration can tell; ``supported`` names each target's remedies.
+    """Check what only the configuration can tell; ``served`` is what each target's backend can do.
 
     ConfigurationError lists every problem.
     """
-    problems = problems_against(tuple(policies), tuple(targets), supported, notifiers)
+    problems = problems_against(tuple(policies), tuple(targets), served, notifiers)
     if problems:
         raise ConfigurationError(problems)
 

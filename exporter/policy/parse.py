@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import time, timedelta
 from fractions import Fraction
@@ -253,14 +253,14 @@ class _Parser:
             notify=tuple(model.notify or ()),
             revision=revision(model, arguments),
             place=self._text(self._document.mark(path)),
-            places=MappingProxyType(self._places(path)),
+            places=MappingProxyType(self._places(path, next(iter(model.action)), arguments)),
         )
 
-    def _places(self, path: Path) -> dict[str, str]:
+    def _places(self, path: Path, action: str, arguments: Iterable[str]) -> dict[str, str]:
         """The places of the parts that are checked later, against targets."""
         parts: list[Path] = [("name",), ("targets",), ("targets", "names"), ("targets", "labels")]
-        parts += [("for_each",), ("when",), ("action",), ("verify",), ("verify", "within")]
-        parts += [("notify",), ("action", "notify", "to")]
+        parts += [("mode",), ("for_each",), ("when",), ("verify",), ("verify", "within")]
+        parts += [("notify",), ("action",), *(("action", action, name) for name in arguments)]
         document = self._document
         return {
             ".".join(map(str, part)): self._text(document.mark((*path, *part)))

@@ -104,7 +104,7 @@ def check(
     deployments = report.view(Component.DEPLOYMENTS, DeploymentsView, now)
     services = report.view(Component.SERVICES, ServicesView, now)
     ingress = report.view(Component.INGRESS, IngressView, now)
-    if deployments is None or services is None or ingress is None:
+    if deployments is None or services is None or ingress is None or ingress.services is None:
         return "deployments, services or ingress cannot be read"
     deployment_id = after.get("deploymentId")
     if all(d.id != deployment_id for d in deployments.items):

@@ -11,10 +11,10 @@ from exporter.model.operation import Request
 from exporter.model.target import is_placeholder
 from exporter.remedies.look import Look
 from exporter.remedies.registered import shown
-from exporter.remedies.remedy import RemedyContext
+from exporter.remedies.remedy import RemedyContext, TargetContext
 
 
-def refuse_url(url: str, context: RemedyContext, request: Request) -> None:
+def refuse_url(url: str, context: TargetContext, request: Request) -> None:
     """Refuse a URL that no request may register, or that a policy may not."""
     if is_placeholder(url):
         raise RefusedError("placeholder-url", f"{shown(url)} is a placeholder")

@@ -11,7 +11,7 @@ from exporter.model.operation import Request
 from exporter.model.redact import redact_text
 from exporter.model.target import Target, normalise_url
 from exporter.model.views import Deployment, DeploymentsView, ServicesView
-from exporter.remedies.remedy import RemedyContext
+from exporter.remedies.remedy import RemedyContext, TargetContext
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ def knows_ours(target: Target) -> bool:
     return bool(target.workers or target.expected)
 
 
-def url_of(request: Request, context: RemedyContext) -> str:
+def url_of(request: Request, context: TargetContext) -> str:
     """The URL an operation is about: the item's, the argument's, or the only worker's."""
     url = request.item_values.get("item.url") or request.arguments.get("url")
     if not url:

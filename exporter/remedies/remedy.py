@@ -46,10 +46,9 @@ async def tells_nobody(_names: Collection[str] | None, _message: Message) -> tup
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RemedyContext:
-    """A target and the means to read and write it. ``findings`` are the newest known, if any."""
+class TargetContext:
+    """What a remedy knows, whatever its target is. ``findings`` are the newest known, if any."""
 
-    api: RestateApi
     target: Target
     now: Callable[[], datetime]
     findings: Findings | None = None
@@ -61,17 +60,26 @@ class RemedyContext:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RemedyContext(TargetContext):
+    """A Restate, and the means to read and write it."""
+
+    api: RestateApi
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Remedy:
     """One kind of repair.
 
     ``preflight`` only reads: it returns a plan or raises RefusedError. ``act`` re-reads what the
     plan rests on, then writes, each write behind the guard. ``check`` is the postcondition on
     readings begun after the writes: None when it holds, else what is still missing.
+
+    The context is the kind that its backend makes: a RemedyContext, or a RemoteContext.
     """
 
     name: str
-    preflight: Callable[[RemedyContext, Request], Awaitable[Plan]]
-    act: Callable[[RemedyContext, Plan, WriteGuard], Awaitable[ActResult]]
+    preflight: Callable[[Any, Request], Awaitable[Plan]]
+    act: Callable[[Any, Plan, WriteGuard], Awaitable[ActResult]]
     check: Callable[[Mapping[str, Any], Mapping[str, Any], Report, datetime], str | None]
     """Arguments, the ``after`` facts of the act, the report, now."""
     components: frozenset[Component]

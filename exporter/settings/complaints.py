@@ -17,6 +17,7 @@ from exporter.policy.document import Document, Mark
 from exporter.policy.words import did_you_mean
 from exporter.settings.schema import (
     ENV_PREFIX,
+    DalpSettings,
     LimitSettings,
     NotifierSettings,
     ProtectSettings,
@@ -32,10 +33,12 @@ _SECTIONS: Mapping[str, type[BaseModel]] = {
     "targets": TargetSettings,
     "workers": WorkerSettings,
     "protect": ProtectSettings,
+    "dalp": DalpSettings,
     "storage": StorageSettings,
     "limits": LimitSettings,
     "ingress_token": SecretRef,
     "admin_token": SecretRef,
+    "api_key": SecretRef,
     "webhook": SecretRef,
 }
 """What keys there are, by the key around them."""

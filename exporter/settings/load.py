@@ -134,9 +134,7 @@ class Configuration:
             with suppress(ConfigurationError):
                 files += self.web.files
         for target in self.settings.targets:
-            for ref in (target.ingress_token, target.admin_token):
-                if ref is not None and ref.file is not None:
-                    files.append(ref.file)
+            files += [ref.file for ref in target.secrets if ref.file is not None]
         webhooks = (notifier.webhook.file for notifier in self.settings.notifiers.values())
         files += [file for file in webhooks if file is not None]
         return [path for path in files if not path.is_dir()]
@@ -209,7 +207,9 @@ def _beside(base: Path, given: dict[str, Any]) -> dict[str, Any]:
 def _with_secrets(base: Path, section: object) -> object:
     if not isinstance(section, dict):
         return section
-    refs = {key: section.get(key) for key in ("ingress_token", "admin_token", "webhook")}
+    if isinstance(section.get("dalp"), dict):
+        section = section | {"dalp": _with_secrets(base, section["dalp"])}
+    refs = {key: section.get(key) for key in ("ingress_token", "admin_token", "api_key", "webhook")}
     return section | {
         key: {**ref, "file": str(base / ref["file"])}
         for key, ref in refs.items()

@@ -27,7 +27,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from exporter.model.component import Component
+from exporter.model.component import RECOVERY_API_COMPONENTS, Component
 from exporter.model.decision import Mode
 from exporter.model.duration import format_duration, parse_duration
 from exporter.model.operation import Window
@@ -79,6 +79,16 @@ NotBuilt = Annotated[None, BeforeValidator(_not_built)]
 """A key of the design that this version refuses rather than ignores."""
 
 
+_NOT_BOTH = "is of a Restate itself; a target is reached so or through dalp: remove one of them"
+_NOT_BY_DALP: Mapping[str, str] = {
+    **dict.fromkeys(("ingress_url", "admin_url", "ingress_token", "admin_token"), _NOT_BOTH),
+    "invocations_interval": "one call to dalp reads everything; write interval",
+    "drift_interval": "dalp discovers no worker; remove it",
+    "protect": "dalp tells no metadata; remove it, and protect them where dalp is configured",
+}
+DALP_INTERVAL = timedelta(minutes=5)
+
+
 def _http_url(value: object) -> str:
     url = str(value).strip()
     try:
@@ -116,10 +126,23 @@ BaseUrl = Annotated[str, BeforeValidator(_base_url)]
 
 def _problem(path: tuple[int | str, ...], message: str) -> ValidationError:
     """A problem at a part of the value under validation."""
-    kind = PydanticCustomError("value_error", "{error}", {"error": message})
-    return ValidationError.from_exception_data(
-        "configuration", [InitErrorDetails(type=kind, loc=path, input=message)]
-    )
+    return _problems({path: message})
+
+
+def _problems(messages: Mapping[tuple[int | str, ...], str]) -> ValidationError:
+    """Several of them, each with its part."""
+    details: list[InitErrorDetails] = []
+    for path, message in messages.items():
+        kind = PydanticCustomError("value_error", "{error}", {"error": message})
+        details.append(InitErrorDetails(type=kind, loc=path, input=message))
+    return ValidationError.from_exception_data("configuration", details)
+
+
+def _plain(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        msg = f"{name!r} is not a name; use letters, digits, dots, dashes and underscores"
+        raise ValueError(msg)
+    return name
 
 
 class WorkerSettings(Section):
@@ -135,15 +158,38 @@ class ProtectSettings(Section):
     deployment_metadata: dict[str, str] = Field(default_factory=dict)
 
 
+class DalpSettings(Section):
+    """A remote operator API: a DALP platform, or another restate-medic."""
+
+    url: BaseUrl
+    api_key: SecretRef
+    target: str | None = None
+    """Which of its targets; needed when it has more than one."""
+
+    @field_validator("api_key")
+    @classmethod
+    def _a_key(cls, ref: SecretRef) -> SecretRef:
+        key = ref.read()
+        if not (key.isascii() and key.isprintable() and " " not in key):
+            msg = "what is kept there is no API key: it has characters that no header can carry"
+            raise ValueError(msg)
+        return ref
+
+    @field_validator("target")
+    @classmethod
+    def _plain_name(cls, name: str | None) -> str | None:
+        return None if name is None else _plain(name)
+
+
 class TargetSettings(Section):
-    """One Restate environment."""
+    """One Restate environment, by its own URLs or through a remote operator API."""
 
     name: str
-    ingress_url: BaseUrl
-    admin_url: BaseUrl
+    ingress_url: BaseUrl | None = None
+    admin_url: BaseUrl | None = None
     node_url: NotBuilt = None
     heartbeat: NotBuilt = None
-    dalp: NotBuilt = None
+    dalp: DalpSettings | None = None
     ingress_token: SecretRef | None = None
     admin_token: SecretRef | None = None
     service_url: ServiceUrl | None = None
@@ -155,13 +201,17 @@ class TargetSettings(Section):
     invocations_interval: Interval | None = None
     drift_interval: Interval | None = None
 
+    @property
+    def secrets(self) -> tuple[SecretRef, ...]:
+        """Where every secret of it is kept."""
+        api_key = None if self.dalp is None else self.dalp.api_key
+        keys = (self.ingress_token, self.admin_token, api_key)
+        return tuple(ref for ref in keys if ref is not None)
+
     @field_validator("name")
     @classmethod
     def _plain_name(cls, name: str) -> str:
-        if not _NAME.fullmatch(name):
-            msg = f"{name!r} is not a name; use letters, digits, dots, dashes and underscores"
-            raise ValueError(msg)
-        return name
+        return _plain(name)
 
     @field_validator("ingress_token")
     @classmethod
@@ -192,11 +242,34 @@ class TargetSettings(Section):
         return workers
 
     @model_validator(mode="after")
+    def _one_way_to_reach_it(self) -> Self:
+        if self.dalp is None:
+            mend = "is missing; write it, or dalp: {url: …, api_key: …}"
+            wrong = {k: mend for k in ("ingress_url", "admin_url") if getattr(self, k) is None}
+        else:
+            wrong = {k: why for k, why in _NOT_BY_DALP.items() if k in self.model_fields_set}
+        if wrong:
+            raise _problems({(key,): message for key, message in wrong.items()})
+        return self
+
+    @model_validator(mode="after")
     def _one_way_to_name_workers(self) -> Self:
         if self.service_url is not None and self.workers:
             msg = "is short for workers: [{url: …}]; write only one of them"
             raise _problem(("service_url",), msg)
         return self
+
+
+def _refuse_same_remote(number: int, dalp: DalpSettings, known: Mapping[str | None, str]) -> None:
+    """Each Restate behind a remote operator API is one target."""
+    if dalp.target in known:
+        other, mend = known[dalp.target], "merge them"
+    elif known and (dalp.target is None or None in known):
+        # A remote with one target needs no name; one with several cannot do without.
+        other, mend = next(iter(known.values())), "write the target: of each, or merge them"
+    else:
+        return
+    raise _problem((number, "dalp"), f"reaches what target {other!r} reaches too; {mend}")
 
 
 class LimitSettings(Section):
@@ -289,12 +362,18 @@ class Settings(BaseSettings):
             raise ValueError(msg)
         names: set[str] = set()
         admins: dict[str, str] = {}
+        remotes: dict[str, dict[str | None, str]] = {}
         for number, target in enumerate(targets):
             if target.name in names:
                 msg = f"two targets are named {target.name!r}; rename one"
                 raise _problem((number, "name"), msg)
             names.add(target.name)
-            other = admins.setdefault(normalise_url(target.admin_url), target.name)
+            if target.dalp is not None:
+                known = remotes.setdefault(normalise_url(target.dalp.url).rstrip("/"), {})
+                _refuse_same_remote(number, target.dalp, known)
+                known[target.dalp.target] = target.name
+                continue
+            other = admins.setdefault(normalise_url(str(target.admin_url)), target.name)
             if other != target.name:
                 msg = f"is that of target {other!r} too: each Restate is one target; merge them"
                 raise _problem((number, "admin_url"), msg)
@@ -343,21 +422,28 @@ class Settings(BaseSettings):
         workers = target.workers
         if target.service_url is not None:
             workers = (WorkerSettings(url=target.service_url),)
-        quick = target.interval or self.interval
         return Target(
             name=target.name,
+            kind="restate" if target.dalp is None else "dalp",
             workers=tuple(
                 Worker(normalise_url(w.url), tuple(sorted(set(w.services)))) for w in workers
             ),
             expected_services=tuple(sorted(set(target.expected_services))),
             labels=dict(target.labels),
             protected_metadata=dict(target.protect.deployment_metadata),
-            intervals={
-                Component.INGRESS: quick,
-                Component.ADMIN: quick,
-                Component.DEPLOYMENTS: quick,
-                Component.SERVICES: quick,
-                Component.INVOCATIONS: target.invocations_interval or self.invocations_interval,
-                Component.DRIFT: target.drift_interval or self.drift_interval,
-            },
+            intervals=self._intervals(target),
         )
+
+    def _intervals(self, target: TargetSettings) -> dict[Component, timedelta]:
+        """How often each component is read; those that are absent are not."""
+        if target.dalp is not None:
+            return dict.fromkeys(RECOVERY_API_COMPONENTS, target.interval or DALP_INTERVAL)
+        quick = target.interval or self.interval
+        return {
+            Component.INGRESS: quick,
+            Component.ADMIN: quick,
+            Component.DEPLOYMENTS: quick,
+            Component.SERVICES: quick,
+            Component.INVOCATIONS: target.invocations_interval or self.invocations_interval,
+            Component.DRIFT: target.drift_interval or self.drift_interval,
+        }

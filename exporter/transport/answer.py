@@ -22,7 +22,8 @@ _NOT_DOWN = {
 """What an operator must not take for an outage."""
 _LONGEST_RETRY_AFTER = timedelta(hours=1)
 _USER_INFO = re.compile(r"(?<=://)[^/?#\s'\"]*@")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
+"""What breaks a line, steers a terminal, or (lone surrogates, from JSON) cannot be encoded."""
 
 
 def clean_text(text: str, length: int = _MESSAGE_LENGTH) -> str:

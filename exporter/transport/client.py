@@ -26,7 +26,7 @@ from exporter.transport.answer import Answer
 from exporter.transport.failure import translate
 
 TokenProvider = Callable[[], str | None]
-"""Gives the bearer token of this moment, so that a secret that was read again is used at once."""
+"""Gives the token of this moment, so that a secret that was read again is used at once."""
 
 DEFAULT_TIMEOUT = timedelta(seconds=10)
 DEFAULT_MAX_BYTES = 16 * 1024 * 1024
@@ -56,6 +56,7 @@ class HttpClient:
         base_url: str,
         *,
         token: TokenProvider | None,
+        token_header: str | None,
         headers: Mapping[str, str],
         timeout: timedelta,
         max_bytes: int,
@@ -63,6 +64,7 @@ class HttpClient:
         self._http = http
         self._base, self._basic = split_base(base_url)
         self._token = token
+        self._token_header = token_header
         self._headers = {**_HEADERS, **headers}
         self._timeout = timeout
         self._max_bytes = max_bytes
@@ -160,6 +162,8 @@ class HttpClient:
             return self._basic
         if not (token.isascii() and token.isprintable() and token.strip() == token and token):
             raise _unauthorized(self._base, "the token is empty or has characters no token has")
+        if self._token_header is not None:
+            return {**self._basic, self._token_header: token}
         return {"authorization": f"Bearer {token}"}
 
 
@@ -194,18 +198,21 @@ class Transport:
         base_url: str,
         *,
         token: TokenProvider | None = None,
+        token_header: str | None = None,
         headers: Mapping[str, str] | None = None,
         timeout: timedelta = DEFAULT_TIMEOUT,
         max_bytes: int = DEFAULT_MAX_BYTES,
     ) -> HttpClient:
         """Make a client for a base URL, whose path is kept and whose user info becomes basic auth.
 
+        The token is sent as a bearer's, or as it is in ``token_header``, beside the basic auth.
         Raises ``ConfigurationError`` when it is not an http(s) URL.
         """
         return HttpClient(
             self._http,
             base_url,
             token=token,
+            token_header=token_header,
             headers=headers or {},
             timeout=timeout,
             max_bytes=max_bytes,
@@ -241,7 +248,7 @@ def _request(
     request = httpx.Request(
         method,
         url,
-        headers=headers,
+        headers=[(name.encode(), value.encode()) for name, value in headers],
         # Of a stream httpx adds no headers, which is most of its work; aiohttp adds them anyway.
         stream=httpx.ByteStream(body),
         # `pool` is what aiohttp calls `connect`: name lookup, TCP and TLS together.

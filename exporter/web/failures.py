@@ -38,6 +38,11 @@ _REFUSALS: Mapping[str, tuple[Code, HTTPStatus | None]] = MappingProxyType(
         "purge-failed": (Code.WORKFLOW_RETRY_BLOCKED, HTTPStatus.BAD_GATEWAY),
         QUERY_FAILED: (Code.WORKFLOW_RETRY_BLOCKED, HTTPStatus.BAD_GATEWAY),
         "remedy-unsupported": (Code.REMEDY_UNSUPPORTED, None),
+        # What a remote operator API said, of a target behind one:
+        "in-flight": (Code.OPERATION_IN_FLIGHT, None),
+        "admin-unreachable": (Code.ADMIN_UNREACHABLE, None),
+        "discovery-failed": (Code.DISCOVERY_FAILED, None),
+        "operation-failed": (Code.OPERATION_FAILED, None),
         STOPPING: (Code.SHUTTING_DOWN, None),
     }
 )

@@ -124,7 +124,7 @@ def operator_routes(desk: Desk) -> APIRouter:
             allow=body.allow,
             reason=body.reason,
             answer=lambda operation: Redeployed(
-                deploymentId=str(operation.after["deploymentId"])
+                deploymentId=str(operation.after.get("deploymentId", ""))
             ).model_dump(by_alias=True),
         )
 

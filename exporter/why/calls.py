@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from exporter.model.component import Component
 from exporter.model.items import exclusive
 from exporter.model.redact import redact_text
-from exporter.model.views import cause_of
+from exporter.model.views import InvocationsView, cause_of
 from exporter.model.work import Call
 from exporter.why.facts import Facts
 from exporter.why.verdict import Link, LinkState
@@ -90,7 +90,7 @@ def _of_service(facts: Facts) -> Iterator[Link]:
 def _counted(facts: Facts) -> Link:
     """How much unfinished work there is: by the doctor's scan."""
     scan = facts.findings.invocations
-    if scan is None:
+    if not isinstance(scan, InvocationsView):
         return Link(_WORK, LinkState.UNKNOWN, facts.failure(Component.INVOCATIONS))
     counts = Counter[str]()
     for group in scan.groups:

@@ -78,7 +78,8 @@ class Facts:
     def deployment(self, deployment_id: str) -> Deployment | None:
         """A registered deployment by its id, if it is known."""
         facts = self.findings.deployments or ()
-        return next((d.deployment for d in facts if d.id == deployment_id), None)
+        known = (d.deployment for d in facts if d.id == deployment_id)
+        return next((d for d in known if isinstance(d, Deployment)), None)
 
     def discovery(self, deployment_id: str) -> Discovery | None:
         """What a deployment's endpoint answered, if it was asked."""

@@ -17,8 +17,10 @@ from exporter.model.redact import redact_text
 from exporter.model.report import Reading, Report
 from exporter.model.views import (
     AdminView,
-    DeploymentsView,
+    DeploymentList,
+    InvocationSummary,
     InvocationsView,
+    ServiceList,
     ServicesView,
 )
 
@@ -122,9 +124,13 @@ def doctor_answer(report: Report, *, now: datetime) -> DoctorAnswer:
     """Answer from the newest readings; a stale or missing one is ``degraded``, and says so."""
     ingress = _state(report, Component.INGRESS, now)
     admin = _state(report, Component.ADMIN, now)
-    deployments = report.view(Component.DEPLOYMENTS, DeploymentsView, now)
-    services = report.view(Component.SERVICES, ServicesView, now)
-    scan = report.view(Component.INVOCATIONS, InvocationsView, now)
+    deployments = report.view(Component.DEPLOYMENTS, DeploymentList, now)
+    services = report.view(Component.SERVICES, ServicesView, now) or report.view(
+        Component.SERVICES, ServiceList, now
+    )
+    scan = report.view(Component.INVOCATIONS, InvocationsView, now) or report.view(
+        Component.INVOCATIONS, InvocationSummary, now
+    )
     version = report.view(Component.ADMIN, AdminView, now)
     return DoctorAnswer(
         ingress=IngressAnswer(
@@ -175,7 +181,7 @@ def _latency(report: Report, component: Component) -> float | None:
 
 
 def _deployments(
-    view: DeploymentsView | None, status: WireStatus, error: str | None
+    view: DeploymentList | None, status: WireStatus, error: str | None
 ) -> DeploymentsAnswer:
     rows = [
         DeploymentRow(id=d.id, service_url=redact_text(d.url), created_at=timestamp(d.created_at))
@@ -184,20 +190,19 @@ def _deployments(
     return DeploymentsAnswer(status=status, items=rows, error=error)
 
 
-def _services(view: ServicesView | None, status: WireStatus, error: str | None) -> ServicesAnswer:
-    rows = [ServiceRow(name=s.name, revision=s.revision) for s in (view.items if view else ())]
+def _services(
+    view: ServicesView | ServiceList | None, status: WireStatus, error: str | None
+) -> ServicesAnswer:
+    revisions = view.revisions if view else {}
+    rows = [ServiceRow(name=name, revision=number) for name, number in revisions.items()]
     return ServicesAnswer(status=status, items=rows, error=error)
 
 
 def _invocations(
-    view: InvocationsView | None, status: WireStatus, error: str | None
+    view: InvocationsView | InvocationSummary | None, status: WireStatus, error: str | None
 ) -> InvocationsAnswer:
     if view is None:
         return InvocationsAnswer(status=status, error=error)
-    counts: dict[str, int] = {}
-    for group in view.groups:
-        if group.active:
-            counts[group.status] = counts.get(group.status, 0) + group.count
     failures = [
         FailureRow(
             id=f.id,
@@ -208,4 +213,6 @@ def _invocations(
         )
         for f in view.recent_failures[:RECENT_FAILURES]
     ]
-    return InvocationsAnswer(status=status, by_status=counts, recent_failures=failures, error=error)
+    return InvocationsAnswer(
+        status=status, by_status=dict(view.by_status), recent_failures=failures, error=error
+    )

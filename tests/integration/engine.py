@@ -91,7 +91,9 @@ class Desk:
 
     def context(self) -> RemedyContext:
         """What a remedy works with, to drive its parts one by one."""
-        return context_of(self.engine.backends[NAME], self.engine.fleet, self.engine.now)
+        context = context_of(self.engine.backends[NAME], self.engine.fleet, self.engine.now)
+        assert isinstance(context, RemedyContext)
+        return context
 
     async def read(self) -> None:
         """Probe every component once, as a round does."""

@@ -30,7 +30,9 @@ class Surgery:
 
     @property
     def context(self) -> RemedyContext:
-        return context_of(self.backend, self.engine.fleet, self.engine.now)
+        context = context_of(self.backend, self.engine.fleet, self.engine.now)
+        assert isinstance(context, RemedyContext)
+        return context
 
     def request(self, remedy: str, allow: Iterable[str] = (), /, **arguments: object) -> Request:
         return Request(

@@ -21,6 +21,7 @@ from exporter.policy.breaker import Breaker
 from exporter.policy.check import check
 from exporter.policy.load import check_against, load_policies, read_policies
 from exporter.policy.policy import Selector, Verify
+from exporter.policy.served import Served
 from exporter.policy.storm import Storm
 from exporter.policy.windows import DayWindow
 from tests.unit.policy_scenes import ONE, TWO, policies, policy
@@ -290,7 +291,7 @@ def test_the_limits_over_everything_end_each_budget(tmp_path: Path) -> None:
     assert rule.budget.windows[-1] == everything
 
 
-BUILT = {"prod": frozenset({"force-redeploy", "cleanup-stale-deployments"})}
+BUILT = {"prod": Served.all_of(["force-redeploy", "cleanup-stale-deployments"])}
 
 
 @pytest.mark.parametrize(
@@ -339,7 +340,7 @@ def test_a_check_shows_what_was_loaded_beside_what_is_wrong(tmp_path: Path) -> N
     """The table has each policy with its targets."""
     (tmp_path / "a.yaml").write_text(GOOD)
     (tmp_path / "b.yaml").write_text("policies: 3")
-    found = check(["*.yaml"], targets=(ONE, Target("other")), supported=BUILT, base=tmp_path)
+    found = check(["*.yaml"], targets=(ONE, Target("other")), served=BUILT, base=tmp_path)
     (row,) = found.rows
     assert (row.policy.name, row.targets) == ("good", ("prod", "other"))
     assert len(found.problems) == 3

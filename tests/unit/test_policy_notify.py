@@ -22,6 +22,7 @@ from exporter.policy.conflicts import problems_against
 from exporter.policy.decide import first_acts, to_request, together
 from exporter.policy.load import load_policies, read_policies
 from exporter.policy.policy import Policy
+from exporter.policy.served import Served
 from exporter.policy.storm import Others
 from exporter.policy.world import LastManual, OpenOperation, World
 from tests.unit.policy_scenes import (
@@ -38,7 +39,7 @@ from tests.unit.policy_scenes import (
 
 BROKEN = views(missing=["Counter"])
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
-BUILT = {"prod": frozenset(ACTIONS)}
+BUILT = {"prod": Served.all_of(ACTIONS)}
 TELLS = """\
 policies:
   - name: tell

@@ -15,6 +15,7 @@ from exporter.policy.actions import ACTIONS
 from exporter.policy.check import check
 from exporter.policy.conflicts import overlap
 from exporter.policy.policy import Policy, Selector
+from exporter.policy.served import Served
 from tests.unit.policy_scenes import policy
 
 KINDS = {
@@ -141,9 +142,9 @@ def test_it_is_refused_with_both_places_and_what_to_write(
 
     def problems(text: str) -> tuple[str, ...]:
         (tmp_path / "b.yaml").write_text(text)
-        supported = dict.fromkeys("abcz", frozenset(ACTIONS))
+        served = dict.fromkeys("abcz", Served.all_of(ACTIONS))
         targets = (*TARGETS, Target("z"))
-        return check(["*.yaml"], targets=targets, supported=supported, base=tmp_path).problems
+        return check(["*.yaml"], targets=targets, served=served, base=tmp_path).problems
 
     (found,) = problems(KILL)
     assert found == (

@@ -29,11 +29,12 @@ from exporter.policy.check import check
 from exporter.policy.load import load_policies
 from exporter.policy.policy import Policy
 from exporter.policy.schema_json import policy_schema, schema_text
+from exporter.policy.served import Served
 from tests.unit.policy_scenes import NOW, ONE, TWO, URL, decisions, report, views, world
 
 FOLDER = Path(__file__).parents[2] / "policies"
 SHIPPED = {rule.name: rule for rule in load_policies([FOLDER])}
-BUILT = dict.fromkeys(["prod", "bare"], frozenset(ACTIONS))
+BUILT = dict.fromkeys(["prod", "bare"], Served.all_of(ACTIONS))
 
 
 def at_once(name: str) -> Policy:
@@ -43,7 +44,7 @@ def at_once(name: str) -> Policy:
 def test_the_shipped_policies_load_and_fit_every_kind_of_target() -> None:
     """With one worker, several, or none configured, nothing is refused."""
     for target in (ONE, TWO, replace(ONE, name="bare", workers=())):
-        found = check([FOLDER], targets=(target,), supported=BUILT)
+        found = check([FOLDER], targets=(target,), served=BUILT)
         assert (found.problems, found.notes) == ((), ())
 
 

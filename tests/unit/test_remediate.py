@@ -326,7 +326,7 @@ async def test_a_policy_refused_while_acting_waits_and_keeps_its_budget(ward: Wa
     ward.remedy.failure = REFUSED
     await submit(ward, by_policy(budget=ONCE))
     refusal = ward.remediator.refusals.current()[HEAL]
-    assert (refusal.reason, refusal.detail) == ("changed", str(REFUSED))
+    assert (refusal.reason, refusal.detail) == ("not-latest", str(REFUSED))
     ward.remedy.failure = None
     await submit(ward, by_policy(budget=ONCE))
     assert [o.outcome for o in await ward.ledger.operations()] == [

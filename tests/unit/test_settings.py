@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from exporter.model.component import Component
+from exporter.model.component import RECOVERY_API_COMPONENTS, Component
 from exporter.model.decision import Mode
 from exporter.model.errors import ConfigurationError
 from exporter.model.operation import Window
@@ -379,7 +379,6 @@ def test_unknown_keys_are_refused(write: Write, more: str, line: str) -> None:
         ("history:\n", "5:1: history: "),
         ("    node_url: http://h:5122\n", "5:15: targets[0].node_url: "),
         ("    heartbeat: {service: H}\n", "5:16: targets[0].heartbeat: "),
-        ("    dalp: {url: http://d}\n", "5:11: targets[0].dalp: "),
     ],
 )
 def test_what_is_designed_but_not_built_is_refused(write: Write, more: str, line: str) -> None:
@@ -720,3 +719,90 @@ def test_a_folder_of_policies_is_watched(write: Write, tmp_path: Path) -> None:
         (tmp_path / name).write_text("policies: [{}]\n")
         seen.add(found.fingerprint())
     assert len(seen) == 4
+
+
+DALP = "  - {name: remote, dalp: {url: https://platform.internal, api_key: {env: DALP_KEY}%s}%s}\n"
+
+
+def test_a_target_may_be_reached_through_a_remote_operator_api(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its five components every five minutes unless it says otherwise; the key is only named."""
+    monkeypatch.setenv("DALP_KEY", "sm_dalp_operator_1234567890")
+    quick = DALP % (", target: eu", ", interval: 30s, service_url: http://w:1")
+    other = (DALP % ("", "")).replace("platform", "other")
+    configuration = load(write(other + quick.replace("remote", "named")))
+    remote, named = configuration.targets[1:]
+    assert (remote.kind, named.kind) == ("dalp", "dalp")
+    assert remote.intervals == dict.fromkeys(RECOVERY_API_COMPONENTS, timedelta(minutes=5))
+    assert named.intervals == dict.fromkeys(RECOVERY_API_COMPONENTS, timedelta(seconds=30))
+    assert "sm_dalp" not in repr(configuration)
+
+
+@pytest.mark.parametrize(
+    ("more", "line"),
+    [
+        ("    dalp: {url: http://d}\n", "5:11: targets[0].dalp.api_key: is missing"),
+        (DALP % ("", ", admin_url: http://a:1"), "targets[1].admin_url: is of a Restate itself"),
+        (DALP % ("", ", ingress_token: {env: A_KEY}"), "targets[1].ingress_token: is of a Restate"),
+        (DALP % ("", ", drift_interval: 5m"), "targets[1].drift_interval: dalp discovers no"),
+        (DALP % ("", ", invocations_interval: 5m"), "targets[1].invocations_interval: one call"),
+        (DALP % ("", ", protect: {}"), "targets[1].protect: dalp tells no metadata"),
+        (DALP % (", target: a b", ""), "targets[1].dalp.target: 'a b' is not a name"),
+        (DALP % (", tenant: a", ""), "targets[1].dalp.tenant: is not a key of the configuration"),
+        (
+            (DALP % ("", "")).replace("platform.internal", "platform.example.com"),
+            "targets[1].dalp.url: 'https://platform.example.com' is a placeholder",
+        ),
+        (
+            (DALP % ("", "")).replace("{env: DALP_KEY}", "sm_dalp"),
+            "targets[1].dalp.api_key: a secret is never written here",
+        ),
+        (
+            (DALP % ("", "")).replace("DALP_KEY", "NO_KEY"),
+            "targets[1].dalp.api_key: the environment variable NO_KEY is not set",
+        ),
+        (
+            (DALP % ("", "")).replace("DALP_KEY", "BAD_KEY"),
+            "targets[1].dalp.api_key: what is kept there is no API key",
+        ),
+        (
+            DALP % ("", "") + (DALP % ("", "")).replace("remote", "again").replace("l,", "l/,"),
+            "targets[2].dalp: reaches what target 'remote' reaches too; merge them",
+        ),
+        (
+            DALP % (", target: a", "") + (DALP % (", target: a", "")).replace("remote", "again"),
+            "targets[2].dalp: reaches what target 'remote' reaches too; merge them",
+        ),
+        (
+            DALP % (", target: a", "") + (DALP % ("", "")).replace("remote", "again"),
+            "targets[2].dalp: reaches what target 'remote' reaches too; write the target: of each",
+        ),
+    ],
+)
+def test_a_bad_remote_target_is_told_with_its_place_and_mend(
+    write: Write, monkeypatch: pytest.MonkeyPatch, more: str, line: str
+) -> None:
+    """Reached one way, by a real URL, with a key that is kept elsewhere, and only once."""
+    monkeypatch.setenv("DALP_KEY", "sm_dalp_operator_1234567890")
+    monkeypatch.setenv("A_KEY", "key_1234567890")
+    monkeypatch.setenv("BAD_KEY", "two words")
+    found = problems(write(more))
+    assert [told for told in found if line in told], found
+    assert "sm_dalp_operator" not in str(found)
+
+
+def test_two_targets_of_one_remote_are_two(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each by its name there."""
+    monkeypatch.setenv("DALP_KEY", "sm_dalp_operator_1234567890")
+    again = (DALP % (", target: b", "")).replace("remote", "again")
+    assert len(load(write(DALP % (", target: a", "") + again)).targets) == 3
+
+
+def test_a_key_file_is_beside_the_configuration_and_watched(write: Write, tmp_path: Path) -> None:
+    """A rotated key is noticed as any other secret."""
+    (tmp_path / "key").write_text("first-key")
+    configuration = load(write((DALP % ("", "")).replace("{env: DALP_KEY}", "{file: key}")))
+    before = configuration.fingerprint()
+    (tmp_path / "key").write_text("second-key")
+    assert configuration.fingerprint() != before

@@ -309,6 +309,17 @@ def test_refused_before_its_first_write_gives_the_budget_back(store: Store) -> N
     assert refused(store, request, 5) == HoldReason.COOLDOWN
 
 
+def test_what_the_other_side_refused_gives_the_budget_back(store: Store) -> None:
+    """It was announced, and wrote nothing all the same; only a refusal says so."""
+    budget = Budget(timedelta(hours=9), (Window("item", 1, None), Window("global", 1, None)))
+    request = by_policy(items=("a",), budget=budget)
+    for outcome in (Outcome.REFUSED, Outcome.FAILED):
+        asked = reserve(store, request)
+        store.advance(asked.id, Phase.ACTING, owner="one", lease=LEASE, now=at(1))
+        store.finish(asked.id, outcome, owner="one", now=at(2), refused_elsewhere=True)
+    assert refused(store, request, 5) == HoldReason.COOLDOWN
+
+
 @pytest.mark.parametrize(
     "outcome",
     [Outcome.NOTHING_TO_DO, Outcome.FAILED, Outcome.INDETERMINATE, Outcome.UNVERIFIED],
