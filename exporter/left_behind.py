@@ -44,8 +44,8 @@ async def _verify(operation: Operation, engine: Engine, on_closed: OnClosed) -> 
         policy = next((p for p in engine.policies if p.ref == operation.policy), None)
         item = operation.items[0] if operation.items else None
         verification = verification_of(policy, item) if policy else None
-    if verification is not None:
-        backend = engine.backends[operation.target]
+    backend = engine.backends.get(operation.target)  # a reload may have dropped it just now
+    if verification is not None and backend is not None:
         engine.remediator.resume(operation, backend, verification)
         return
     closed = await engine.ledger.finish(
@@ -53,6 +53,6 @@ async def _verify(operation: Operation, engine: Engine, on_closed: OnClosed) -> 
         Outcome.UNVERIFIED,
         owner=engine.owner,
         now=engine.now(),
-        error="its policy is gone or has changed, so nothing tells what to verify",
+        error="its policy or target is gone or has changed, so nothing tells what to verify",
     )
     on_closed(closed, None)

@@ -358,6 +358,9 @@ class Remediator:
         except (LedgerUnavailableError, LeaseLostError, StoppedError):
             raise
         except MedicError as error:
+            if request.proposal and isinstance(error, CallFailedError):
+                _log.info("operation.not_read", target=subject.target, error=str(error))
+                return  # what was approved is tried again as long as the approval stands
             self._refused(subjects, error)
             return
         except Exception as error:  # noqa: BLE001 - what crashes must not be tried in every round

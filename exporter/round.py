@@ -99,6 +99,8 @@ class Rounds:
         if any(reading.reason is Reason.UNAUTHORIZED for reading in readings):
             backend.refresh_secrets()
         ledger_ok = await self._ledger_ok()
+        if not watched.in_force(None):
+            return
         now = self._now()
         report = self._fleet.merge(target, readings, now=now)
         self._surroundings.configure(watched.policies, watched.targets)

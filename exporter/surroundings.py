@@ -133,6 +133,7 @@ class Surroundings:
         """Drop what is remembered of a target that is no longer configured."""
         self._waiting.pop(target, None)
         self._identities.forget(target)
+        self._health.forget(target)
         self._relapses.forget(target)
 
     def _look_at_the_clocks(self, now: datetime) -> None:
@@ -166,7 +167,7 @@ class Surroundings:
         if no is None:
             return None
         detail = f"{no.sentence} ({no.operation_id}); proposed again once it has been well"
-        return Proposal(no.operation_id, detail, rejected_at=no.at)
+        return Proposal(no.operation_id, detail)
 
     def _usage(
         self, policy: str, target: str, remedy: str, items: tuple[str, ...], mode: Mode

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +11,7 @@ import typer
 from rich.markup import escape
 
 from exporter.cli.options import AsJson, ConfigFile
+from exporter.cli.orders import open_ledger
 from exporter.cli.output import (
     OUTCOME_STYLE,
     Exit,
@@ -25,7 +24,6 @@ from exporter.cli.output import (
     print_json,
     when,
 )
-from exporter.ledger.gateway import Ledger
 from exporter.model.operation import Operation, Outcome
 from exporter.settings.load import load
 from exporter.wire.operation import operation_json
@@ -54,7 +52,7 @@ def list_(
     """List operations, newest first."""
 
     async def read() -> tuple[Operation, ...]:
-        async with _ledger(config_file) as ledger:
+        async with open_ledger(load(config_file)) as ledger:
             return await ledger.operations(
                 target=target, policy=policy, remedy=remedy, outcome=outcome, limit=limit
             )
@@ -116,7 +114,7 @@ def _news(body: dict[str, Any], told: list[str]) -> list[str]:
 
 
 async def _one(name: str, config_file: Path | None) -> tuple[Operation, list[dict[str, Any]]]:
-    async with _ledger(config_file) as ledger:
+    async with open_ledger(load(config_file)) as ledger:
         found = await ledger.operation(name)
         if found is None:
             fail(f"there is no operation {name!r}: see audit list", Exit.UNHEALTHY)
@@ -125,19 +123,6 @@ async def _one(name: str, config_file: Path | None) -> tuple[Operation, list[dic
             for e in await ledger.entries(found.id)
         ]
         return found, entries
-
-
-@asynccontextmanager
-async def _ledger(config_file: Path | None) -> AsyncIterator[Ledger]:
-    configuration = load(config_file)
-    path = configuration.ledger_file
-    if path is not None and not path.exists():
-        fail(f"there is no ledger at {path}: name the configuration it belongs to", Exit.USAGE)
-    ledger = await Ledger.open(configuration.storage_url)
-    try:
-        yield ledger
-    finally:
-        await ledger.close()
 
 
 def _text(value: object) -> str:

@@ -10,7 +10,7 @@ from rich.markup import escape
 
 from exporter.app import check, utc_now
 from exporter.cli.options import AsJson, ConfigFile
-from exporter.cli.orders import Reason, actor, known, open_ledger
+from exporter.cli.orders import Reason, actor, known, known_policy, open_ledger
 from exporter.cli.output import Exit, columns, fail, friendly, lay_out, out, print_json, when
 from exporter.model.hold import HoldReason
 from exporter.policy.actions import ACTIONS
@@ -74,7 +74,7 @@ def reset(
         fail("name TARGET and REMEDY, or --policy NAME, not both", Exit.USAGE)
     named = {"target": target or "", "remedy": remedy or "", "policy": policy or ""}
     if policy is not None:
-        known("policy", policy, (p.name for p in check(configuration)))
+        known_policy(configuration, policy)
     else:
         known("target", named["target"], (t.name for t in configuration.targets))
         known("remedy", named["remedy"], ACTIONS)

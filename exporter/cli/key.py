@@ -89,7 +89,7 @@ def list_(
 
 
 async def _add(config_file: Path | None, name: str, role: Role, digest: str) -> None:
-    async with open_ledger(load(config_file)) as ledger:
+    async with open_ledger(load(config_file), create=True) as ledger:
         await ledger.add_key(name, role, digest=digest, actor=actor(), now=utc_now())
 
 

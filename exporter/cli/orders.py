@@ -10,8 +10,10 @@ from typing import Annotated
 
 import typer
 
-from exporter.cli.output import Exit, fail
+from exporter.app import check
+from exporter.cli.output import Exit, err, fail
 from exporter.ledger.gateway import Ledger
+from exporter.model.errors import ConfigurationError
 from exporter.policy.words import did_you_mean, listing
 from exporter.settings.load import Configuration
 
@@ -39,9 +41,28 @@ def known(kind: str, name: str, names: Iterable[str]) -> None:
         fail(f"there is no {kind} {name!r}{hint}", Exit.USAGE)
 
 
+def known_policy(configuration: Configuration, name: str) -> None:
+    """Leave unless it is a policy; a file that is broken now must not keep anybody from braking."""
+    try:
+        names = [policy.name for policy in check(configuration)]
+    except ConfigurationError:
+        err.print(f"the policies cannot be loaded now, so nobody checks the name {name!r}")
+        return
+    known("policy", name, names)
+
+
 @asynccontextmanager
-async def open_ledger(configuration: Configuration) -> AsyncIterator[Ledger]:
-    """The configuration's ledger, with its standing loaded."""
+async def open_ledger(
+    configuration: Configuration, *, create: bool = False
+) -> AsyncIterator[Ledger]:
+    """The configuration's ledger, with its standing loaded.
+
+    One that is not there is not made unless asked for: an order in it would reach no daemon.
+    """
+    path = configuration.ledger_file
+    if path is not None and not create and not path.exists():
+        msg = f"there is no ledger at {path}: name the configuration of the daemon (--config.file)"
+        fail(msg, Exit.USAGE)
     ledger = await Ledger.open(configuration.storage_url)
     try:
         yield ledger

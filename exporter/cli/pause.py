@@ -9,9 +9,9 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from exporter.app import check, utc_now
+from exporter.app import utc_now
 from exporter.cli.options import AsJson, ConfigFile
-from exporter.cli.orders import actor, known, open_ledger
+from exporter.cli.orders import actor, known, known_policy, open_ledger
 from exporter.cli.output import Exit, columns, fail, friendly, lay_out, out, print_json, when
 from exporter.model.duration import parse_duration
 from exporter.model.orders import Pause, PauseScope
@@ -57,7 +57,7 @@ def pause(
     if scope == "target":
         known("target", name, (t.name for t in configuration.targets))
     if scope == "policy":
-        known("policy", name, (p.name for p in check(configuration)))
+        known_policy(configuration, name)
     if not reason.strip():
         fail("--reason is empty; say why", Exit.USAGE)
     until = None if for_ is None else _duration(for_)

@@ -56,12 +56,16 @@ class Failures:
                 del rows[min(rows, key=lambda known: rows[known].seq)]
 
     def on(self, target: str, remedy: str, resets: Resets) -> tuple[Failure, ...]:
-        """Those of a remedy on a target that no reset covers."""
+        """Those of a remedy on a target that no reset, of it or of their policy, covers."""
         rows = self._on.get((target, remedy))
         if not rows:
             return ()
         reset = resets.get((target, remedy, ""))
-        return tuple(bad.failure for bad in rows.values() if bad.after(reset))
+        return tuple(
+            bad.failure
+            for bad in rows.values()
+            if bad.after(reset) and bad.after(resets.get(("", "", bad.policy)))
+        )
 
     def of(self, policy: str, resets: Resets) -> tuple[Failure, ...]:
         """Those of a policy that neither its own reset covers nor that of their target."""

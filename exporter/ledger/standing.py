@@ -14,16 +14,16 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Select, or_, select
+from sqlalchemy import Connection, Engine, Select, func, or_, select
 
 from exporter.ledger.failures import Failures
 from exporter.ledger.helped import HelpedItems, Parts, read_parts
 from exporter.ledger.orders import Orders, in_force
 from exporter.ledger.rows import Row, operation_of
 from exporter.ledger.stamps import Stamps
-from exporter.ledger.tables import entries, head, operations
+from exporter.ledger.tables import decisions, entries, head, operations
 from exporter.ledger.texts import item_key
-from exporter.model.decision import Mode
+from exporter.model.decision import Mode, Result
 from exporter.model.operation import Operation, Outcome, Phase, Usage
 from exporter.model.relapse import Helped
 from exporter.policy.breaker import Failure
@@ -41,6 +41,8 @@ _FAILED = frozenset(
     {Outcome.UNVERIFIED, Outcome.FAILED, Outcome.INDETERMINATE, Outcome.INTERRUPTED}
 )
 _NONE = Stamps()
+_Subject = tuple[str, str, str | None]
+"""Policy, target, and the stored key of the item, if it is about one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,8 @@ class Delta:
     proposals: tuple[Operation, ...]
     orders: Orders
     parts: Parts
+    cleared: tuple[tuple[_Subject, datetime], ...]
+    """Subjects whose condition was seen to be false, and when last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +115,8 @@ class Standing:
         self._people: defaultdict[str, dict[str, ByPerson]] = defaultdict(dict)
         self._failed = Failures()
         self._helped = HelpedItems()
-        self._rejected: dict[tuple[str, str, str | None], Rejection] = {}
-        self._proposed: dict[tuple[str, str, str | None], Operation] = {}
+        self._rejected: dict[_Subject, Rejection] = {}
+        self._proposed: dict[_Subject, Operation] = {}
         self._proposals: tuple[Operation, ...] = ()
 
     @property
@@ -139,7 +143,7 @@ class Standing:
         return self._proposed.get((policy, target, item and item_key(item)))
 
     def rejection(self, policy: str, target: str, item: str | None) -> Rejection | None:
-        """The last time that a person said no to such a plan."""
+        """A person's no to such a plan; it lapses once the condition was seen to be false."""
         return self._rejected.get((policy, target, item and item_key(item)))
 
     def usage(
@@ -203,6 +207,7 @@ class Standing:
                 _read(connection, waiting.order_by(operations.c.seq)),
                 in_force(connection),
                 read_parts(connection, None if whole else self._seq),
+                _cleared(connection, -1 if whole else self._seq),
             )
 
     def apply(self, delta: Delta | None) -> None:
@@ -213,6 +218,10 @@ class Standing:
             self._forget()
         for row in delta.changed:
             self._put(row, delta.parts)
+        for subject, at in delta.cleared:
+            no = self._rejected.get(subject)
+            if no is not None and no.at <= at:
+                del self._rejected[subject]
         self._open = {operation.target: operation for operation in delta.open}
         self._proposals = delta.proposals
         self._proposed = {key: one for one in delta.proposals for key in _keys(one)}
@@ -285,11 +294,23 @@ def _since(connection: Connection, seq: int) -> tuple[Row, ...]:
     return tuple(connection.execute(query).mappings())
 
 
+def _cleared(connection: Connection, seq: int) -> tuple[tuple[_Subject, datetime], ...]:
+    """The last time that each subject was recorded as clear, after an entry."""
+    columns = decisions.c
+    query = (
+        select(columns.policy, columns.target, columns.item, func.max(columns.at))
+        .where(columns.result == str(Result.CLEAR), columns.seq > seq)
+        .group_by(columns.policy, columns.target, columns.item)
+    )
+    rows = connection.execute(query)
+    return tuple(((policy, target, item or None), at) for policy, target, item, at in rows)
+
+
 def _read(connection: Connection, query: Select[Any]) -> tuple[Operation, ...]:
     return tuple(operation_of(row) for row in connection.execute(query).mappings())
 
 
-def _keys(proposal: Operation) -> Iterator[tuple[str, str, str | None]]:
+def _keys(proposal: Operation) -> Iterator[_Subject]:
     policy = proposal.policy.name if proposal.policy else ""
     for item in proposal.items or (None,):
         yield policy, proposal.target, item

@@ -42,8 +42,11 @@ def about_operation(operation: Operation) -> Message | None:
 def about_proposal(operation: Operation) -> Message:
     """What to say about a plan that waits for a person."""
     until = f"{operation.lease_until:%Y-%m-%d %H:%M:%S} UTC" if operation.lease_until else "soon"
-    lines = [*_wrong(operation.values), f"Planned: {operation.summary}"]
-    lines.append(f"Until {until}: restate-medic approve {operation.id}, or reject it.")
+    lines = [
+        f"Planned: {operation.summary}",
+        f"Until {until}: restate-medic approve {operation.id}, or reject it.",
+        *_wrong(operation.values),  # last, where a long text is cut
+    ]
     return Message(
         kind="approval",
         title=f"{operation.target}: {operation.remedy} waits for approval",

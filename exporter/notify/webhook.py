@@ -93,4 +93,5 @@ class Webhook:
             changed = self._url() != before
             return Try(again=True, detail=detail, wait=timedelta(0) if changed else None)
         again = status in _LATER or status >= _SERVER_ERROR
-        return Try(again=again, detail=detail, wait=error.retry_after)
+        # "At once" is no wait of its own: a server that says so gets our usual pauses.
+        return Try(again=again, detail=detail, wait=error.retry_after or None)

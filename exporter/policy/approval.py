@@ -15,12 +15,17 @@ _PASSING = frozenset(
     {
         HoldReason.LEDGER_UNAVAILABLE,
         HoldReason.NOT_OWNER,
+        HoldReason.CLOCK_SUSPECT,
+        HoldReason.FROZEN,
         HoldReason.REPORT_STALE,
+        HoldReason.COMPONENT_UNKNOWN,
         HoldReason.PENDING,
         HoldReason.IN_FLIGHT,
+        HoldReason.COOLDOWN,
     }
 )
-"""What an approved plan waits out; whatever else holds it means that the world has changed."""
+"""What an approved plan waits out: what is unknown, or passes by itself. Whatever else holds it
+means that the world has changed."""
 
 
 @dataclass(frozen=True, slots=True)

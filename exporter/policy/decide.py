@@ -13,7 +13,7 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from exporter.model.component import Component
-from exporter.model.decision import Decision, Mode, Result, Subject, Verdict, Waiting
+from exporter.model.decision import Decision, Mode, Result, Subject, Verdict
 from exporter.model.duration import format_duration
 from exporter.model.findings import Findings, Item
 from exporter.model.hold import HoldReason
@@ -26,7 +26,7 @@ from exporter.policy.gates import gates_without, in_flight_behind
 from exporter.policy.policy import Policy
 from exporter.policy.sight import Sight, holds
 from exporter.policy.waiting import fresh_of, wait_on
-from exporter.policy.world import Proposal, World
+from exporter.policy.world import World
 
 
 def decide(
@@ -190,7 +190,8 @@ def _decide_policy(policy: Policy, round_: _Round) -> list[Decision]:
         mode = policy.mode_under(round_.world.max_mode)
         return [Decision(subject, Result.CLEAR, mode=mode, remedy=policy.action)]
     if policy.together > 1:
-        items = tuple(sorted(items, key=_age, reverse=True))  # what waited longest goes first
+        # What waited longest goes first, and in the same order each time.
+        items = tuple(sorted(items, key=lambda item: (-_age(item), item.key)))
     return _decide_all(policy, items, round_)
 
 
@@ -274,7 +275,7 @@ def _case(policy: Policy, judged: _Judged, affected: int, round_: _Round) -> Cas
         waiting = wait_on(world.waiting.get(subject), components, report, now, policy.revision)
     proposal = None
     if mode is Mode.APPROVE:
-        proposal = _still_counts(world.proposal(subject), waiting)
+        proposal = world.proposal(subject)
     items = () if item is None else (item.key,)
     look_up = partial(world.usage, policy.name, subject.target, policy.action, items, mode)
     return Case(
@@ -292,13 +293,6 @@ def _case(policy: Policy, judged: _Judged, affected: int, round_: _Round) -> Cas
         now=now,
         proposal=proposal,
     )
-
-
-def _still_counts(proposal: Proposal | None, waiting: Waiting | None) -> Proposal | None:
-    """A no counts until the condition has been false; what comes up again is another matter."""
-    if proposal is None or proposal.rejected_at is None or waiting is None:
-        return proposal
-    return proposal if waiting.since <= proposal.rejected_at else None
 
 
 def _one_at_a_time(

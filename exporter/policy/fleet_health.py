@@ -58,6 +58,10 @@ class FleetHealth:
         self._good_until[target.name] = now + patience
         self._overdue -= {target.name}
 
+    def forget(self, target: str) -> None:
+        """It may be another one under its name: it has not reported yet."""
+        self._good_until.pop(target, None)
+
     def others(self, policy: str, target: str, *, now: datetime) -> Others:
         """What to hold against one target. Who has not been looked at for long is affected."""
         matched = self._matched.get(policy, frozenset({target}))

@@ -44,7 +44,6 @@ class Proposal:
     detail: str
     """A sentence: what it waits for, or who rejected it."""
     approved: bool = False
-    rejected_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

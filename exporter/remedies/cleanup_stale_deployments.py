@@ -16,10 +16,11 @@ from typing import Any
 from exporter.model.component import Component
 from exporter.model.deployments import only_here
 from exporter.model.duration import format_duration
-from exporter.model.errors import CallFailedError, MedicError, RefusedError
+from exporter.model.errors import CallFailedError, RefusedError
 from exporter.model.operation import ActResult, ItemOutcome, Plan, Request
 from exporter.model.report import Report
 from exporter.model.views import Deployment, DeploymentsView
+from exporter.remedies.batch import UnconfirmedError
 from exporter.remedies.force_drain import doomed_steps, doomed_work, drain
 from exporter.remedies.registered import read_registered, shown, url_of
 from exporter.remedies.remedy import Remedy, RemedyContext, WriteGuard
@@ -30,10 +31,6 @@ DRAINED_FOR = timedelta(hours=24)
 MAX_ITEMS = 10
 DRAIN_TIMEOUT = timedelta(seconds=30)
 _POLL = timedelta(seconds=2)
-
-
-class UnconfirmedError(MedicError):
-    """Whether the next deployment is drained could not be read: nothing more was deleted."""
 
 
 async def preflight(context: RemedyContext, request: Request) -> Plan:

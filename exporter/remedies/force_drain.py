@@ -36,6 +36,8 @@ async def doomed_work(context: RemedyContext, request: Request, survey: Survey) 
         raise RefusedError("max-kills-missing", "say how many invocations may be killed at most")
     doomed: dict[str, list[str]] = {}
     for id_ in survey.in_state("draining"):
+        if not request.by_person and not _is_for_policies(context, survey, id_):
+            continue
         no = await endpoint_of(context, id_)
         if no is None or no.reason != DEAD:
             continue
@@ -47,6 +49,13 @@ async def doomed_work(context: RemedyContext, request: Request, survey: Survey) 
             msg = f"{total}{more} invocations would be killed, and {most} may be"
             raise RefusedError("too-many-kills", msg, data={"kills": total})
     return doomed
+
+
+def _is_for_policies(context: RemedyContext, survey: Survey, id_: str) -> bool:
+    """Whether readings have shown it dead before, and what is kept serves all that it did."""
+    ghosts = context.findings.values.get("deployments.ghost", ()) if context.findings else ()
+    found = survey.registered.get(id_)
+    return id_ in ghosts and found is not None and set(found.services) <= set(survey.keep.services)
 
 
 def doomed_steps(doomed: Doomed, urls: Mapping[str, str]) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from typer.testing import CliRunner, Result
 from exporter.cli.root import app
 from lab import Restate
 from tests.medic import target_of
+from tests.support import logging_as_it_was
 
 
 @dataclass
@@ -35,7 +36,8 @@ class Person:
         """In this process: a command takes a second to start, and there are many."""
         environment = {"COLUMNS": "80", "RESTATE_MEDIC_CONFIG_FILE": str(self.file)}
         environment |= self.variables
-        return CliRunner(env=environment).invoke(app, list(words))
+        with logging_as_it_was():
+            return CliRunner(env=environment).invoke(app, list(words))
 
     def why(self, *words: str, code: int, says: str = "") -> str:
         """Ask; returns the last line, which is the command where there is one."""

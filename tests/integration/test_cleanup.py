@@ -56,7 +56,7 @@ async def test_a_drained_deployment_goes_and_one_with_work_stays_until_it_has_dr
         assert ids(restate) == {busy, kept}
         assert done.before["drained"] == [idle]
         assert done.before["draining"] == [busy]
-        assert done.after == {"deleted": [idle], "skipped": {busy: "it is draining"}}
+        assert done.after == {"deleted": [idle], "skipped": {busy: "it is draining"}, "killed": []}
         assert await items(desk, done) == {idle: "deleted", busy: "skipped"}
         assert restate.status(run) == "suspended"
         resolve(restate, "k1", run)
@@ -300,7 +300,8 @@ async def test_a_policy_deletes_only_what_was_seen_drained_for_long_enough(
             assert {e.reason for e in (unread, too_early, by_default)} == {"would-not-help"}
         request = desk.by_policy(CLEANUP, drained_for=timedelta(seconds=0.5))
         done = await performed_in_the_end(desk, request)
-        assert (done.outcome, done.after) == (Outcome.VERIFIED, {"deleted": [old], "skipped": {}})
+        after = {"deleted": [old], "skipped": {}, "killed": []}
+        assert (done.outcome, done.after) == (Outcome.VERIFIED, after)
         assert done.arguments["waitFor"] == []
         assert done.actor == "policy:heal"
         resolve(restate, "k1", run)

@@ -69,7 +69,7 @@ async def test_what_changed_after_the_plan_stops_the_write(
         async with desk_at(tmp_path, restate, admin_url=between.url, **target) as desk:
             done = await desk.perform(desk.by_person(REDEPLOY))
             assert await acted(desk, done) == 0
-        assert (done.outcome, done.after) == (Outcome.REFUSED, {})
+        assert (done.outcome, done.after) == (Outcome.REFUSED, {"reason": "changed"})
         assert between.writes == []
     assert state_of(restate) == meanwhile
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-import logging
 import os
 import re
 import threading
@@ -16,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 import typer
 from typer.testing import CliRunner, Result
 
@@ -35,6 +33,7 @@ from exporter.model.errors import (
     RefusedError,
 )
 from exporter.model.operation import Outcome
+from tests.support import logging_as_it_was
 from tests.unit import hostile
 from tests.unit.fake_restate import FakeRestate, service
 from tests.unit.fakes import Clock, by_person, by_policy, ledger_at, plan_for
@@ -55,16 +54,10 @@ NOWHERE = "http://127.0.0.1:1"
 
 
 @pytest.fixture(autouse=True)
-def as_it_was(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Commands set up logging for their process, which this one goes on using."""
-    root = logging.getLogger()
-    handlers, level = root.handlers, root.level
+def no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the machine has set."""
     for name in [name for name in os.environ if name.startswith("RESTATE_MEDIC_")]:
         monkeypatch.delenv(name)
-    yield
-    root.handlers, root.level = handlers, level
-    logging.captureWarnings(capture=False)
-    structlog.reset_defaults()
 
 
 class Folder:
@@ -101,7 +94,8 @@ class Folder:
 
 def invoke(*arguments: str, answer: str | None = None) -> Result:
     environment = {"COLUMNS": "80", "TERM": "dumb", "NO_COLOR": "1"}
-    result = CliRunner(env=environment).invoke(app, list(arguments), input=answer)
+    with logging_as_it_was():
+        result = CliRunner(env=environment).invoke(app, list(arguments), input=answer)
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
     return result
 

@@ -12,6 +12,7 @@ from typer.testing import CliRunner, Result
 
 from exporter.cli.root import app
 from exporter.ledger.keys import digest_of
+from tests.support import logging_as_it_was
 
 NOWHERE = "http://127.0.0.1:1"
 
@@ -27,7 +28,8 @@ def config(tmp_path: Path) -> Path:
 def key(config: Path, *arguments: str) -> Result:
     environment = {"COLUMNS": "80", "TERM": "dumb", "NO_COLOR": "1"}
     command = ["key", *arguments, "--config.file", str(config)]
-    result = CliRunner(env=environment).invoke(app, command)
+    with logging_as_it_was():
+        result = CliRunner(env=environment).invoke(app, command)
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
     return result
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.model.decision import Decision, Mode, Result, Subject, Waiting
+from exporter.model.decision import Decision, Mode, Result, Subject
 from exporter.model.hold import HoldReason
 from exporter.model.operation import Operation, Outcome, Phase
 from exporter.policy.approval import rulings
@@ -21,16 +21,19 @@ RULE = policy(mode="approve")
 PASSING = {
     HoldReason.LEDGER_UNAVAILABLE,
     HoldReason.NOT_OWNER,
+    HoldReason.CLOCK_SUSPECT,
+    HoldReason.FROZEN,
     HoldReason.REPORT_STALE,
+    HoldReason.COMPONENT_UNKNOWN,
     HoldReason.PENDING,
     HoldReason.IN_FLIGHT,
+    HoldReason.COOLDOWN,
 }
 proposals = st.none() | st.builds(
     Proposal,
     id=st.just("op_1"),
     detail=st.just("said so"),
     approved=st.booleans(),
-    rejected_at=st.none(),
 )
 
 
@@ -58,15 +61,12 @@ def test_without_a_yes_only_enforce_acts(
     assert (found.reason is None) == acts
 
 
-def test_a_no_counts_as_long_as_the_condition_goes_on() -> None:
-    """True since before the no: the same matter. True only since then: another one."""
-    no = Proposal("op_1", "jo said no", rejected_at=NOW)
-    for since, ready in ((NOW - MINUTE, False), (NOW, False), (NOW + MINUTE, True)):
-        waiting = {Subject("p", "prod"): Waiting(since, {}, RULE.revision)}
-        at = NOW + 2 * MINUTE
-        found = decision(RULE, report(BROKEN, at=at), world(proposal=no, waiting=waiting), now=at)
-        assert found.reason is HoldReason.AWAITING_APPROVAL
-        assert found.ready is ready
+def test_a_no_is_no_plan_that_could_be_made_again() -> None:
+    """As long as the ledger knows of it, nothing is proposed; the hold tells of it."""
+    found = decision(RULE, report(BROKEN), world(proposal=Proposal("op_1", "jo said no")))
+    assert (found.reason, found.detail) == (HoldReason.AWAITING_APPROVAL, "jo said no")
+    assert found.ready is False
+    assert decision(RULE, report(BROKEN), world()).ready is True
 
 
 def waiting(**changes: object) -> Operation:

@@ -9,7 +9,7 @@ import pytest
 
 from exporter.model.component import Component, Reason
 from exporter.model.decision import Decision, Mode, Result
-from exporter.model.errors import RefusedError
+from exporter.model.errors import CallFailedError, RefusedError
 from exporter.model.hold import HoldReason
 from exporter.model.operation import Operation, Outcome, Phase
 from tests.unit.fakes import by_policy, ledger_at, plan_for
@@ -82,6 +82,10 @@ async def test_a_no_stands_until_the_condition_has_been_false(shift: Shift) -> N
     assert "rejected by jo: on it" in found.detail
     assert await shift.ledger.operations(open_only=True) == ()
     target = shift.parts["prod"]
+    target.failing[Component.SERVICES] = Reason.TIMEOUT
+    assert (await next_round(shift)).reason is HoldReason.COMPONENT_UNKNOWN
+    target.failing.clear()
+    assert "rejected by jo" in (await next_round(shift)).detail
     broken, target.shown = target.shown, dict(views(ONE))
     assert (await next_round(shift)).result is Result.CLEAR
     target.shown = broken
@@ -170,6 +174,23 @@ async def test_an_approved_plan_waits_for_its_turn(shift: Shift) -> None:
     await shift.ledger.reserve(other, plan_for(other), owner="x", lease=shift.lease, now=now)
     assert (await next_round(shift)).reason is HoldReason.IN_FLIGHT
     assert await ended(shift, row) == (None, None)
+
+
+async def test_an_approved_plan_outlives_what_is_only_unknown(shift: Shift) -> None:
+    """A reading that fails, or a preflight that cannot read, says nothing about the world."""
+    row = await proposed(shift)
+    await say_yes(shift, row)
+    target = shift.parts["prod"]
+    target.failing[Component.SERVICES] = Reason.TIMEOUT
+    assert (await next_round(shift)).reason is HoldReason.COMPONENT_UNKNOWN
+    assert await ended(shift, row) == (None, None)
+    target.failing.clear()
+    shift.remedy.refusal = CallFailedError(Reason.TIMEOUT, "it was silent")
+    await next_round(shift)
+    assert await ended(shift, row) == (None, None)
+    shift.remedy.refusal = None
+    await next_round(shift)
+    assert await ended(shift, row) == (Outcome.VERIFIED, None)
 
 
 async def test_a_preflight_that_refuses_after_the_yes_ends_it(shift: Shift) -> None:
