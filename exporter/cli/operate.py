@@ -135,7 +135,7 @@ def finishing() -> Iterator[None]:
     loop = asyncio.get_running_loop()
 
     def told() -> None:
-        err.print("finishing what was begun; this takes half a minute at most")
+        err.print("finishing what was begun; it ends by itself")
 
     signals = (signal.SIGINT, signal.SIGTERM)
     for number in signals:

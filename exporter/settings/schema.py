@@ -9,17 +9,9 @@ import re
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
+from typing import Any, Literal, Self
 
-from pydantic import (
-    BeforeValidator,
-    Field,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
-from pydantic_core import InitErrorDetails, PydanticCustomError
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -29,54 +21,32 @@ from pydantic_settings import (
 
 from exporter.model.component import RECOVERY_API_COMPONENTS, Component
 from exporter.model.decision import Mode
-from exporter.model.duration import format_duration, parse_duration
 from exporter.model.operation import Window
 from exporter.model.target import Target, Worker, is_placeholder, normalise_url
 from exporter.model.token import TokenKind, kind_of
 from exporter.notify import split_webhook
 from exporter.policy.fields import Period
+from exporter.settings.fields import (
+    BaseUrl,
+    Duration,
+    Interval,
+    Lease,
+    NotBuilt,
+    ServiceUrl,
+    plain_name,
+    problem,
+    problems,
+)
 from exporter.settings.secrets import SecretRef, Section
 
 ENV_PREFIX = "RESTATE_MEDIC_"
 DEFAULT_LISTEN = "127.0.0.1:9970"
 DEFAULT_STORAGE = "sqlite:///data/medic.db"
 DEFAULT_POLICIES = ("policies/*.yaml", "policies/*.yml")
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 _ADDRESS = re.compile(r"(?:\[[^\[\]\s]+\]|[^:\[\]\s/]*):(?P<port>[0-9]{1,5})")
 _LAST_PORT = 65535
 _FLAGS = "\0flags"
 """No key of a YAML file can be this."""
-
-
-def _positive(value: object) -> timedelta:
-    duration = parse_duration(value)
-    if duration <= timedelta(0):
-        msg = f"{value!r} is zero; write a duration such as 15s"
-        raise ValueError(msg)
-    return duration
-
-
-def _at_least(shortest: timedelta) -> BeforeValidator:
-    def checked(value: object) -> timedelta:
-        duration = _positive(value)
-        if duration < shortest:
-            msg = f"{value!r} is too short; write {format_duration(shortest)} or more"
-            raise ValueError(msg)
-        return duration
-
-    return BeforeValidator(checked)
-
-
-def _not_built(_value: object) -> None:
-    msg = "is designed but not built in this version; remove it"
-    raise ValueError(msg)
-
-
-Duration = Annotated[timedelta, BeforeValidator(_positive)]
-Interval = Annotated[timedelta, _at_least(timedelta(seconds=1))]
-Lease = Annotated[timedelta, _at_least(timedelta(seconds=5))]
-NotBuilt = Annotated[None, BeforeValidator(_not_built)]
-"""A key of the design that this version refuses rather than ignores."""
 
 
 _NOT_BOTH = "is of a Restate itself; a target is reached so or through dalp: remove one of them"
@@ -87,62 +57,6 @@ _NOT_BY_DALP: Mapping[str, str] = {
     "protect": "dalp tells no metadata; remove it, and protect them where dalp is configured",
 }
 DALP_INTERVAL = timedelta(minutes=5)
-
-
-def _http_url(value: object) -> str:
-    url = str(value).strip()
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme.lower() in {"http", "https"} and bool(parts.hostname)
-        usable = usable and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable:
-        msg = f"{url!r} is not a URL; write http://host:port or https://host:port"
-        raise ValueError(msg)
-    if is_placeholder(url):
-        msg = f"{url!r} is a placeholder; write the real address"
-        raise ValueError(msg)
-    return url
-
-
-def _base_url(value: object) -> str:
-    url = _http_url(value)
-    if urlsplit(url).query or urlsplit(url).fragment:
-        msg = f"{url!r} is not a base URL; write it without ? and #"
-        raise ValueError(msg)
-    return url
-
-
-def _service_url(value: object) -> str:
-    url = str(value).strip()
-    return url if url.startswith("arn:") else _http_url(url)
-
-
-ServiceUrl = Annotated[str, BeforeValidator(_service_url)]
-"""Of a worker; a Lambda function has an ARN."""
-BaseUrl = Annotated[str, BeforeValidator(_base_url)]
-
-
-def _problem(path: tuple[int | str, ...], message: str) -> ValidationError:
-    """A problem at a part of the value under validation."""
-    return _problems({path: message})
-
-
-def _problems(messages: Mapping[tuple[int | str, ...], str]) -> ValidationError:
-    """Several of them, each with its part."""
-    details: list[InitErrorDetails] = []
-    for path, message in messages.items():
-        kind = PydanticCustomError("value_error", "{error}", {"error": message})
-        details.append(InitErrorDetails(type=kind, loc=path, input=message))
-    return ValidationError.from_exception_data("configuration", details)
-
-
-def _plain(name: str) -> str:
-    if not _NAME.fullmatch(name):
-        msg = f"{name!r} is not a name; use letters, digits, dots, dashes and underscores"
-        raise ValueError(msg)
-    return name
 
 
 class WorkerSettings(Section):
@@ -178,7 +92,7 @@ class DalpSettings(Section):
     @field_validator("target")
     @classmethod
     def _plain_name(cls, name: str | None) -> str | None:
-        return None if name is None else _plain(name)
+        return None if name is None else plain_name(name)
 
 
 class TargetSettings(Section):
@@ -211,7 +125,7 @@ class TargetSettings(Section):
     @field_validator("name")
     @classmethod
     def _plain_name(cls, name: str) -> str:
-        return _plain(name)
+        return plain_name(name)
 
     @field_validator("ingress_token")
     @classmethod
@@ -238,7 +152,7 @@ class TargetSettings(Section):
         for number, worker in enumerate(workers):
             if first.setdefault(normalise_url(worker.url), number) != number:
                 msg = f"{worker.url!r} is listed twice; merge the two entries"
-                raise _problem((number, "url"), msg)
+                raise problem((number, "url"), msg)
         return workers
 
     @model_validator(mode="after")
@@ -249,14 +163,14 @@ class TargetSettings(Section):
         else:
             wrong = {k: why for k, why in _NOT_BY_DALP.items() if k in self.model_fields_set}
         if wrong:
-            raise _problems({(key,): message for key, message in wrong.items()})
+            raise problems({(key,): message for key, message in wrong.items()})
         return self
 
     @model_validator(mode="after")
     def _one_way_to_name_workers(self) -> Self:
         if self.service_url is not None and self.workers:
             msg = "is short for workers: [{url: …}]; write only one of them"
-            raise _problem(("service_url",), msg)
+            raise problem(("service_url",), msg)
         return self
 
 
@@ -269,7 +183,7 @@ def _refuse_same_remote(number: int, dalp: DalpSettings, known: Mapping[str | No
         other, mend = next(iter(known.values())), "write the target: of each, or merge them"
     else:
         return
-    raise _problem((number, "dalp"), f"reaches what target {other!r} reaches too; {mend}")
+    raise problem((number, "dalp"), f"reaches what target {other!r} reaches too; {mend}")
 
 
 class LimitSettings(Section):
@@ -366,7 +280,7 @@ class Settings(BaseSettings):
         for number, target in enumerate(targets):
             if target.name in names:
                 msg = f"two targets are named {target.name!r}; rename one"
-                raise _problem((number, "name"), msg)
+                raise problem((number, "name"), msg)
             names.add(target.name)
             if target.dalp is not None:
                 known = remotes.setdefault(normalise_url(target.dalp.url).rstrip("/"), {})
@@ -376,16 +290,17 @@ class Settings(BaseSettings):
             other = admins.setdefault(normalise_url(str(target.admin_url)), target.name)
             if other != target.name:
                 msg = f"is that of target {other!r} too: each Restate is one target; merge them"
-                raise _problem((number, "admin_url"), msg)
+                raise problem((number, "admin_url"), msg)
         return targets
 
     @field_validator("notifiers")
     @classmethod
     def _plain_names(cls, notifiers: dict[str, NotifierSettings]) -> dict[str, NotifierSettings]:
         for name in notifiers:
-            if not _NAME.fullmatch(name):
-                msg = f"{name!r} is not a name; use letters, digits, dots, dashes and underscores"
-                raise _problem((name,), msg)
+            try:
+                plain_name(name)
+            except ValueError as error:
+                raise problem((name,), str(error)) from error
         return notifiers
 
     @field_validator("web_listen_address")
