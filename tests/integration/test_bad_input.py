@@ -222,7 +222,7 @@ def test_a_policy_that_is_gone_after_a_crash_leaves_an_operation_that_says_so(
         medic.wait_for(lambda: medic.operations()[0]["outcome"], "it to be closed")
         (row,) = medic.operations()
     assert row["outcome"] == "unverified"
-    assert row["error"].startswith("its policy is gone or has changed")
+    assert row["error"].startswith("its policy or target is gone or has changed")
 
 
 def test_a_target_that_is_removed_while_it_is_paused_comes_back_paused(
