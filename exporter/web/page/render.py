@@ -1,0 +1,97 @@
+"""Templates to answers: one style sheet, one script, and a policy that allows nothing else."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from exporter.model.keys import ApiKey
+from exporter.model.redact import redact_text
+from exporter.web.page import words
+from exporter.web.status import WebStatus
+
+REFRESH_SECONDS = 15
+PAGES = (("Overview", ""), ("Policies", "policies"), ("Audit", "audit"))
+"""Name and path of what the navigation leads to."""
+
+
+class Renderer:
+    """Renders the templates with what all pages share."""
+
+    def __init__(self, *, version: str, telemetry_path: str) -> None:
+        self._environment = Environment(
+            loader=PackageLoader("exporter.web"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._environment.filters["safe_text"] = redact_text
+        self._environment.globals.update(
+            ago=words.ago, length=words.length, latency=words.latency, moment=words.moment
+        )
+        style, script = self._own("style.css"), self._own("refresh.js")
+        self._csp = _content_security_policy(style, script)
+        self._shared: Mapping[str, Any] = {
+            "style": style,
+            "script": script,
+            "pages": PAGES,
+            "version": version,
+            "telemetry_path": telemetry_path.removeprefix("/"),
+        }
+
+    def page(  # noqa: PLR0913 - what a page may differ in
+        self,
+        template: str,
+        request: Request,
+        status: WebStatus,
+        *,
+        here: str = "",
+        refresh: bool = True,
+        code: HTTPStatus = HTTPStatus.OK,
+        **facts: Any,
+    ) -> HTMLResponse:
+        """One page. ``here`` is the name of the page that the navigation marks."""
+        key = getattr(request.state, "key", None)
+        html = self._environment.get_template(template).render(
+            **self._shared,
+            here=here,
+            now=status.now,
+            root=root_of(request),
+            person=key if isinstance(key, ApiKey) else None,
+            refresh_seconds=REFRESH_SECONDS if refresh else 0,
+            uptime=words.length(status.running.uptime(status.now)),
+            configuration=status.running.configuration(status.now),
+            **facts,
+        )
+        return HTMLResponse(html, code, {"Content-Security-Policy": self._csp})
+
+    def _own(self, name: str) -> Markup:
+        return Markup(self._environment.get_template(name).render())  # noqa: S704 - our own file
+
+
+def root_of(request: Request) -> str:
+    """The way from this page to ``/``, so that links hold under a proxy's prefix."""
+    depth = request.url.path.removeprefix("/").count("/")
+    return "../" * depth or "./"
+
+
+def _content_security_policy(style: str, script: str) -> str:
+    """Nothing but the one style sheet and the one script, named by their hashes."""
+    return (
+        f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}';"
+        " connect-src 'self'; img-src data:; base-uri 'none'; form-action 'self';"
+        " frame-ancestors 'none'"
+    )
+
+
+def _digest(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
