@@ -33,8 +33,9 @@ from exporter.policy.served import Served
 from exporter.policy.wanted import wanted_by
 from exporter.remediate import OnClosed, Remediator
 from exporter.settings.load import Configuration
-from exporter.settings.schema import Settings, TargetSettings
+from exporter.settings.schema import Settings
 from exporter.settings.secrets import TokenSource
+from exporter.settings.targets import TargetSettings
 from exporter.transport import Transport
 from exporter.verification import Verifier
 from exporter.web.address import parse_address

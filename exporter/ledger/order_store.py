@@ -18,7 +18,7 @@ from exporter.model.operation import Operation, Request
 from exporter.model.orders import BreakerName, Pause, PauseScope, Reset
 
 
-class People(Reads):
+class OrderStore(Reads):
     """Pauses, plans that are approved, breakers that are reset, identities, keys."""
 
     def pauses(self) -> tuple[Pause, ...]:
