@@ -51,6 +51,31 @@ class DecisionsAnswer(Answer):
     """``GET /api/v1/decisions``."""
 
     decisions: tuple[DecisionBody, ...]
+    next_cursor: str | None = None
+
+
+class ChangeBody(Answer):
+    """A decision when it changed, as the ledger has it. ``item`` as limits count it."""
+
+    seq: int
+    at: str
+    item: str | None
+    result: str
+    reason: str | None
+    detail: str
+    mode: str
+    values: dict[str, Any]
+
+
+class DecisionHistory(Answer):
+    """What a policy decides about a target now, and what it decided before."""
+
+    decisions: tuple[DecisionBody, ...]
+    """The present ones: of a ``for_each`` policy one for each item."""
+    changes: tuple[ChangeBody, ...]
+    """Newest first; only what changed is recorded."""
+    next_cursor: str | None = None
+    """Of the changes."""
 
 
 def decision_body(decision: Decision, since: datetime | None) -> DecisionBody:

@@ -111,9 +111,9 @@ class NewPause(Asked):
             description="Why, for whoever wonders later; needed here or in `X-Reason`.",
         ),
     ] = None
-    lasts: Annotated[
+    for_: Annotated[
         str | None,
-        Field(max_length=32, description="How long, such as `2h`.", examples=["2h"]),
+        Field(alias="for", max_length=32, description="How long, such as `2h`.", examples=["2h"]),
         AfterValidator(lambda text: text if text is None else _duration(text)),
     ] = None
     expires_at: Annotated[
@@ -126,14 +126,14 @@ class NewPause(Asked):
     def _says_what(self) -> Self:
         if (self.scope == "global") is bool(self.name):
             raise ValueError("name a target or a policy, or nothing with the scope global")
-        if self.lasts is not None and self.expires_at is not None:
-            raise ValueError("write lasts or expiresAt, not both")
+        if self.for_ is not None and self.expires_at is not None:
+            raise ValueError("write for or expiresAt, not both")
         return self
 
     def until(self, now: datetime) -> datetime | None:
         """When it ends; None: when somebody lifts it. OverflowError beyond the year 9999."""
-        if self.lasts is not None:
-            return now + parse_duration(self.lasts)
+        if self.for_ is not None:
+            return now + parse_duration(self.for_)
         return None if self.expires_at is None else datetime.fromisoformat(self.expires_at)
 
 

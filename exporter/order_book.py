@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from exporter.ledger.gateway import Ledger
 
 
-class Orders:
+class OrderBook:
     """Gives and lists orders. ``by`` says who, why, and by which call.
 
     A call that came through a route is a row of the ledger beside what it ordered.
