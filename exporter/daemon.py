@@ -31,6 +31,7 @@ from exporter.scheduler import Schedule
 from exporter.settings.load import Configuration
 from exporter.surroundings import Surroundings
 from exporter.web.app import build_web
+from exporter.web.clerk import Clerk
 from exporter.web.desk import Desk
 from exporter.web.front import Front
 from exporter.web.gate import Access
@@ -101,6 +102,7 @@ async def run_daemon(configure: Callable[[], Configuration]) -> int:
                 status=daemon.status,
                 reload=daemon.reload,
                 desk=daemon.desk(),
+                clerk=daemon.clerk(),
                 access=daemon.access(front),
                 headers=lambda: front.headers,
             ),
@@ -188,6 +190,14 @@ class Daemon:
         return Desk(
             people=lambda: self.engine.people,
             targets=lambda: self.engine.backends,
+            now=self.engine.now,
+        )
+
+    def clerk(self) -> Clerk:
+        """What the read and control routes are served from."""
+        return Clerk(
+            people=lambda: self.engine.people,
+            ledger=lambda: self.engine.ledger,
             now=self.engine.now,
         )
 
@@ -283,6 +293,9 @@ class Daemon:
                 standing for t in targets for standing in self._decisions.get(t.name, {}).values()
             ),
             waiting_for=() if self._ready else waiting,
+            policies=self.engine.policies,
+            max_mode=self.engine.configuration.settings.max_mode,
+            operations={t: one.id for t, one in self.engine.ledger.standing.open.items()},
         )
 
     async def reload(self) -> ReloadResult:

@@ -16,6 +16,7 @@ from exporter.model.orders import BreakerName, OpenBreaker, Pause, PauseScope
 from exporter.model.target import Target
 from exporter.policy.breakers import open_breakers
 from exporter.policy.policy import Policy
+from exporter.wire.operation import OperationDetail, entry_body, operation_detail
 
 if TYPE_CHECKING:
     from exporter.ledger.gateway import Ledger
@@ -31,10 +32,10 @@ class OrderBook:
         self._ledger = ledger
         self._now = now
 
-    async def pauses(self) -> tuple[Pause, ...]:
-        """Those in force, oldest first."""
+    async def pauses(self, *, run_out: bool = False) -> tuple[Pause, ...]:
+        """Those in force, oldest first; with ``run_out`` also those that nobody lifted."""
         now = self._now()
-        return tuple(pause for pause in await self._ledger.pauses() if pause.in_force(now))
+        return tuple(p for p in await self._ledger.pauses() if run_out or p.in_force(now))
 
     async def pause(
         self, by: Request, scope: PauseScope, name: str, *, until: datetime | None
@@ -71,8 +72,21 @@ class OrderBook:
         """One operation by its id or the beginning of it. NotFoundError, AmbiguousError."""
         found = await self._ledger.operation(name)
         if found is None:
-            raise NotFoundError(f"there is no operation {name!r}", kind="operation")
+            msg = f"there is no operation {name!r}: see audit list"
+            raise NotFoundError(msg, kind="operation")
         return found
+
+    async def detail(self, name: str) -> OperationDetail:
+        """The same with everything that happened to it, as it is told to people and programs."""
+        found = await self.find(name)
+        entries = await self._ledger.entries(found.id)
+        return operation_detail(
+            found,
+            tuple(
+                entry_body(seq=e.seq, at=e.at, kind=e.kind, body=e.body, digest=e.hash)
+                for e in entries
+            ),
+        )
 
     async def approve(self, by: Request, name: str) -> Operation:
         """Say yes to a plan that waits. NotFoundError; RefusedError when it waits no more."""

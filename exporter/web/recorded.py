@@ -17,7 +17,7 @@ from exporter.model.errors import (
     NotFoundError,
     RefusedError,
 )
-from exporter.web.errors import issues_of
+from exporter.web.errors import FailureError, issues_of
 
 WriteDown = Callable[[Request, str, object, str, str], Awaitable[None]]
 """Takes the call, what it was to do, its body, a bounded word for why not, and a sentence."""
@@ -40,6 +40,10 @@ def recorded(write_down: WriteDown, word: Callable[[APIRoute], str]) -> type[API
                     raise
                 except HTTPException as error:
                     await write_down(request, what, None, "bad-request", str(error.detail))
+                    raise
+                except FailureError as error:
+                    body = await _body_of(request)
+                    await write_down(request, what, body, "bad-request", str(error))
                     raise
                 except LedgerUnavailableError:
                     raise  # nor can it be written down

@@ -75,7 +75,7 @@ class DeploymentsAnswer(Answer):
     """The registered deployments."""
 
     status: WireStatus
-    items: list[DeploymentRow] = []
+    items: list[DeploymentRow] = Field(default=[])
     error: str | None = None
 
 
@@ -83,7 +83,7 @@ class ServicesAnswer(Answer):
     """The registered services."""
 
     status: WireStatus
-    items: list[ServiceRow] = []
+    items: list[ServiceRow] = Field(default=[])
     error: str | None = None
 
 
@@ -91,7 +91,7 @@ class InvocationsAnswer(Answer):
     """Non-completed work by status, and the newest failures first."""
 
     status: WireStatus
-    by_status: dict[str, int] = {}
+    by_status: dict[str, int] = Field(default={})
     recent_failures: list[FailureRow] = Field(default=[], max_length=RECENT_FAILURES)
     error: str | None = None
 

@@ -82,9 +82,7 @@ def operation_detail(operation: Operation, entries: tuple[EntryBody, ...]) -> Op
 
 def entry_body(*, seq: int, at: datetime, kind: str, body: str, digest: str) -> EntryBody:
     """One entry; ``body`` is its canonical JSON."""
-    return EntryBody(
-        seq=seq, at=timestamp(at), kind=str(kind), body=json.loads(body), hash=digest
-    )
+    return EntryBody(seq=seq, at=timestamp(at), kind=str(kind), body=json.loads(body), hash=digest)
 
 
 def operation_json(operation: Operation) -> dict[str, Any]:
@@ -123,9 +121,7 @@ def _fields(operation: Operation) -> dict[str, Any]:
         "request_id": operation.request_id,
         "approved_by": operation.approved_by,
         "approved_at": moment(operation.approved_at),
-        "expires_at": moment(operation.lease_until)
-        if operation.phase is Phase.PROPOSED
-        else None,
+        "expires_at": moment(operation.lease_until) if operation.phase is Phase.PROPOSED else None,
     }
 
 

@@ -138,7 +138,7 @@ class ForceRedeployBody(Asked):
     allow: Annotated[
         list[RedeployOverride],
         Field(max_length=8, description="What would hurt and is wanted all the same."),
-    ] = []
+    ] = Field(default=[])
     reason: Why = None
 
 
@@ -165,7 +165,7 @@ class RecoverBody(Asked):
     allow: Annotated[
         list[RecoverOverride],
         Field(max_length=8, description="What would hurt and is wanted all the same."),
-    ] = []
+    ] = Field(default=[])
     reason: Why = None
 
 

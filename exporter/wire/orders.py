@@ -93,7 +93,7 @@ class CheckBody(Asked):
     components: Annotated[
         list[Literal[tuple(str(c) for c in Component)]],  # type: ignore[valid-type]
         Field(max_length=len(Component), description="Some components only."),
-    ] = []
+    ] = Field(default=[])
     reason: Why = None
 
 

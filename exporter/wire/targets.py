@@ -113,7 +113,9 @@ class CheckAnswer(Answer):
     target: TargetDetail
 
 
-def target_body(target: Target, report: Report, *, now: datetime, operation: str | None) -> TargetBody:
+def target_body(
+    target: Target, report: Report, *, now: datetime, operation: str | None
+) -> TargetBody:
     """One target in short."""
     return TargetBody(**_fields(target, report, now, operation))
 
@@ -138,9 +140,7 @@ def overall(target: Target, report: Report, now: datetime) -> Status:
     return worst(report.status(component, now) for component in target.intervals)
 
 
-def _fields(
-    target: Target, report: Report, now: datetime, operation: str | None
-) -> dict[str, Any]:
+def _fields(target: Target, report: Report, now: datetime, operation: str | None) -> dict[str, Any]:
     return {
         "name": target.name,
         "kind": target.kind,
