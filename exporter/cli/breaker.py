@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from exporter.app import check
+from exporter.app.check import check
 from exporter.cli.options import AsJson, ConfigFile
 from exporter.cli.orders import Reason, known, known_policy, open_book, ordered
 from exporter.cli.output import Exit, columns, fail, friendly, lay_out, out, print_json, when

@@ -10,7 +10,8 @@ from typing import Annotated
 
 import typer
 
-from exporter.app import check, utc_now
+from exporter.app.check import check
+from exporter.app.open import utc_now
 from exporter.cli.output import Exit, err, fail
 from exporter.ledger.gateway import Ledger
 from exporter.model.errors import ConfigurationError
