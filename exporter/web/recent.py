@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from exporter.model.component import WORST_FIRST, Component, Status
+from exporter.model.component import Component, Status, worst
 from exporter.model.report import Report
 from exporter.model.target import Target
 
@@ -25,7 +25,7 @@ class Round:
     @property
     def worst(self) -> Status:
         """The worst of its components."""
-        return min(self.statuses.values(), key=WORST_FIRST.index, default=Status.UNKNOWN)
+        return worst(self.statuses.values())
 
     @property
     def trouble(self) -> tuple[Component, ...]:

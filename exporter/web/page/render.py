@@ -13,12 +13,14 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from exporter.model.keys import ApiKey
+from exporter.model.keys import ApiKey, Role
 from exporter.model.redact import redact_text
 from exporter.web.page import words
 from exporter.web.status import WebStatus
 
 REFRESH_SECONDS = 15
+_REFERRER = {"Referrer-Policy": "same-origin"}
+"""With ``no-referrer`` browsers send ``Origin: null`` with a form, as another site's would."""
 PAGES = (("Overview", ""), ("Policies", "policies"), ("Audit", "audit"))
 """Name and path of what the navigation leads to."""
 
@@ -48,7 +50,7 @@ class Renderer:
             "telemetry_path": telemetry_path.removeprefix("/"),
         }
 
-    def page(  # noqa: PLR0913 - what a page may differ in
+    def page(
         self,
         template: str,
         request: Request,
@@ -57,7 +59,7 @@ class Renderer:
         here: str = "",
         refresh: bool = True,
         code: HTTPStatus = HTTPStatus.OK,
-        **facts: Any,
+        **facts: object,
     ) -> HTMLResponse:
         """One page. ``here`` is the name of the page that the navigation marks."""
         key = getattr(request.state, "key", None)
@@ -68,14 +70,31 @@ class Renderer:
             root=root_of(request),
             person=key if isinstance(key, ApiKey) else None,
             refresh_seconds=REFRESH_SECONDS if refresh else 0,
-            uptime=words.length(status.running.uptime(status.now)),
-            configuration=status.running.configuration(status.now),
+            running=status.running,
             **facts,
         )
-        return HTMLResponse(html, code, {"Content-Security-Policy": self._csp})
+        return HTMLResponse(html, code, {"Content-Security-Policy": self._csp, **_REFERRER})
+
+    def missing(
+        self,
+        request: Request,
+        status: WebStatus,
+        text: str,
+        code: HTTPStatus = HTTPStatus.NOT_FOUND,
+    ) -> HTMLResponse:
+        """A page that says why there is no other."""
+        return self.page(
+            "missing.html", request, status, refresh=False, code=code, text=text, notice=""
+        )
 
     def _own(self, name: str) -> Markup:
         return Markup(self._environment.get_template(name).render())  # noqa: S704 - our own file
+
+
+def may_act(request: Request) -> bool:
+    """Whether who looks may also act."""
+    key = request.state.key
+    return isinstance(key, ApiKey) and key.role is Role.OPERATOR
 
 
 def root_of(request: Request) -> str:
