@@ -26,7 +26,8 @@ def test_every_row_that_stays_is_shown_once_and_in_order(
     rows: set[Key], between: list[tuple[set[Key], set[Key]]], limit: int
 ) -> None:
     """Rows are added and removed between pages; those there all the time are shown exactly once."""
-    there, stayed, shown, cursor = set(rows), set(rows), list[Key](), None
+    there, stayed, shown = set(rows), set(rows), list[Key]()
+    cursor: str | None = None
     changes = iter(between)
     while True:
         after = None if cursor is None else key_of("rows", cursor)
