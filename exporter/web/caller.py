@@ -50,7 +50,7 @@ def request_of(
         source="api",
         actor=key.name,
         role=str(key.role),
-        route=http.url.path,
+        route=http.scope["route"].path,  # as it is documented: what stands in it is arguments
         reason=_reason_of(http) or reason or "",
         allow=frozenset(allow),
         request_id=http.state.request_id,

@@ -6,7 +6,7 @@ row of the ledger together with what it ordered; one that did not, by itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -48,11 +48,12 @@ class Clerk:
         *,
         target: str | None = None,
         body: BaseModel | None = None,
+        about: Mapping[str, str] | None = None,
     ) -> Request:
-        """A call that can be acted on."""
+        """A call that can be acted on. ``about``: what its path means, where it is not clear."""
         sent = body.model_dump(by_alias=True, exclude_unset=True) if body is not None else {}
         reason = sent.pop("reason", None)
-        arguments = {**http.path_params, **http.query_params, **sent}
+        arguments = {**(about or http.path_params), **http.query_params, **sent}
         return request_of(
             http, call, target=target, arguments=arguments, reason=reason, now=self.now()
         )

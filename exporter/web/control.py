@@ -152,8 +152,11 @@ def _add_plans(router: APIRouter, clerk: Clerk) -> None:
 
         Every gate is asked again but the window. How it ended, the operation tells.
         """
-        by = clerk.asked(request, "approve", body=body)
-        approved = await clerk.book().approve(by, operation_id)
+        book = clerk.book()
+        found = await book.find(operation_id)
+        about = {"operation": found.id}
+        by = clerk.asked(request, "approve", target=found.target, body=body, about=about)
+        approved = await book.approve(by, found.id)
         with suppress(NotFoundError):  # configured no more: whoever acts for it will see
             clerk.people().hasten(approved.target)
         return operation_body(approved)
@@ -166,8 +169,11 @@ def _add_plans(router: APIRouter, clerk: Clerk) -> None:
         request: Request, operation_id: OperationId, body: WhyBody | None = None
     ) -> OperationBody:
         """Say no to a plan that waits; it is proposed again only after all was well in between."""
-        by = clerk.asked(request, "reject", body=body)
-        return operation_body(await clerk.book().reject(by, operation_id))
+        book = clerk.book()
+        found = await book.find(operation_id)
+        about = {"operation": found.id}
+        by = clerk.asked(request, "reject", target=found.target, body=body, about=about)
+        return operation_body(await book.reject(by, found.id))
 
 
 def _add_breakers(router: APIRouter, status: Callable[[], WebStatus], clerk: Clerk) -> None:
