@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from lab import RestateServer, wait_until
 from tests.alerts import ALERTMANAGER, PROMETHEUS, RULE_FILES, load
@@ -16,6 +17,7 @@ from tests.support import ServerFactory, ToolFinder, WorkerFactory
 
 MISSING = "RestateMedicServicesMissing"
 ABSENT = "RestateMedicAbsent"
+T = TypeVar("T")
 
 
 def quick_rules(folder: Path) -> Path:
@@ -67,9 +69,7 @@ def test_a_fault_pages_is_healed_and_resolves(
     prometheus, alertmanager = tool("prometheus"), tool("prometheus-alertmanager")
     restate, worker, target = registered(fresh_restate(), worker_factory)
     worker.roll([GREETER, BILLING])
-    medic = Medic(tmp_path / "medic", targets=[target], policies=[re_register()])
-    pause = ("--all", "--reason", "maintenance")
-    assert medic.command("pause", *pause, "--for", "1h").returncode == 0
+    medic = Medic(tmp_path / "medic", targets=[target])
     with (
         Hook() as pager,
         Alertmanager(alertmanager, tmp_path / "am", quick_alertmanager(pager.url)) as am,
@@ -82,39 +82,44 @@ def test_a_fault_pages_is_healed_and_resolves(
             ),
         ) as prom,
     ):
-        _story(medic, prom, pager, restate)
+        _page(pager, restate)
+        assert medic.operations() == []
+        medic.write(targets=[target], policies=[re_register()])
+        assert medic.post("/-/reload").is_success
+        _heal(medic, prom, pager, restate)
+        assert medic.terminate() == 0
+        wait(lambda: told(pager, ABSENT, "firing"), "the page that nobody watches")
+        assert {a["labels"]["alertname"] for body in pager.taken for a in body["alerts"]} == {
+            MISSING,
+            ABSENT,
+        }
 
 
-def _story(medic: Medic, prom: Prometheus, pager: Hook, restate: RestateServer) -> None:
-    def wait(condition: Any, what: str) -> Any:
-        return wait_until(condition, what=what, timeout_seconds=30, poll_seconds=0.1)
+def wait(condition: Callable[[], T], what: str) -> T:
+    return wait_until(condition, what=what, timeout_seconds=30, poll_seconds=0.1)
 
-    # The worker was rolled and nobody registered it: whoever calls Billing gets a 404.
+
+def _page(pager: Hook, restate: RestateServer) -> None:
+    """The worker was rolled, nobody registered it, and no policy is there: somebody is woken."""
     assert restate.call("Billing", "charge", "10").status_code == 404
     page = wait(lambda: told(pager, MISSING, "firing"), "the page")
+    assert page is not None
     assert page["labels"]["target"] == "prod"
     assert page["labels"]["severity"] == "critical"
     assert page["labels"]["generated_by"] == "restate-medic"
     assert "runbooks" not in page["labels"]
     assert page["annotations"]["runbook_url"] == f"https://runbooks.internal/{MISSING}.md"
     assert page["annotations"]["description"].startswith("prod: 1 expected service(s)")
-    assert medic.holds("re-register") == {"paused"}
-    assert medic.operations() == []
 
-    # The maintenance is over, and the policy does what it is for.
-    assert medic.command("unpause", "--all").returncode == 0
+
+def _heal(medic: Medic, prom: Prometheus, pager: Hook, restate: RestateServer) -> None:
+    """The policy that was missing does what it is for, and whoever was woken is told."""
     wait(lambda: told(pager, MISSING, "resolved"), "the page to be resolved")
+    verified = 'restate_medic_operations_total{outcome="verified",policy="re-register"} == 1'
+    wait(lambda: prom.query(verified), "the verified operation")
     assert restate.call("Billing", "charge", "10").status_code == 200
-    verified = 'operations_total{outcome="verified",policy="re-register",target="prod"}'
-    wait(lambda: prom.query(f"restate_medic_{verified} == 1"), "the verified operation")
     recent = "policy_remedy_outcome:restate_medic_operations:increase1h"
     wait(lambda: prom.query(f'{recent}{{outcome="verified"}} == 1'), "the operation as a new one")
     assert not prom.firing()
-
-    # Nobody watches any more: the one alert that needs no restate-medic.
-    assert medic.terminate() == 0
-    wait(lambda: told(pager, ABSENT, "firing"), "the page that nobody watches")
-    assert {alert["labels"]["alertname"] for body in pager.taken for alert in body["alerts"]} == {
-        MISSING,
-        ABSENT,
-    }
+    (row,) = medic.operations()
+    assert row["outcome"] == "verified"
