@@ -28,6 +28,7 @@ from tests.alerts import (
     own_commands,
     pages,
     rules,
+    shell_lines,
     table,
 )
 
@@ -44,6 +45,7 @@ COMING = {
 }
 """Families of the design that the catalogue does not have yet."""
 COMING_VALUES = {"component": {"heartbeat", "node"}, "reason": {"blocked"}}
+COMING_EVENTS = {"ledger.flawed", "alertmanager.failed"}
 FROM_PROMETHEUS = {"up": (), "process_start_time_seconds": ()}
 ADDED_BY_PROMETHEUS = {"job", "instance", "pod"}
 HELD = "policy_held_since_timestamp_seconds"
@@ -253,6 +255,18 @@ def test_a_command_that_does_not_exist_would_be_noticed() -> None:
             _parse(wrong)
     page = "`restate-medic pause --all`\n```sh\nrestate-medic why A  # because\n```"
     assert own_commands(page) == [["why", "A"], ["pause", "--all"]]
+
+
+def test_pages_look_for_words_that_the_log_has() -> None:
+    """What a page greps the journal for is an event that is written somewhere."""
+    source = "".join(file.read_text() for file in (ROOT / "exporter").rglob("*.py"))
+    source += '"notification.(failed"'  # made of two words there
+    lines = (line for page in pages() for line in shell_lines(page.read_text()))
+    looks = (line for line in lines if "journalctl" in line and "grep" in line)
+    events = {event for line in looks for event in re.findall(r"\w+\.\(?\w+", line)}
+    assert events
+    assert {e for e in events - COMING_EVENTS if f'"{e}"' not in source} == set()
+    assert not {e for e in COMING_EVENTS if f'"{e}"' in source}
 
 
 def test_the_index_lists_every_alert() -> None:
