@@ -84,7 +84,7 @@ def test_a_fault_pages_is_healed_and_resolves(
         ) as prom,
     ):
         _page(pager, restate)
-        assert medic.operations() == []
+        assert medic.samples("operations_total") == {}
         medic.write(targets=[target], policies=[re_register()])
         assert medic.post("/-/reload").is_success
         _heal(medic, prom, pager, restate)
@@ -125,5 +125,3 @@ def _heal(medic: Medic, prom: Prometheus, pager: Hook, restate: RestateServer) -
     assert prom.firing() == (
         set() if "ledger_verified_timestamp_seconds" in CATALOGUE else unverified
     )
-    (row,) = medic.operations()
-    assert row["outcome"] == "verified"
