@@ -87,7 +87,7 @@ def test_a_fault_pages_is_healed_and_resolves(
         assert medic.samples("operations_total") == {}
         medic.write(targets=[target], policies=[re_register()])
         assert medic.post("/-/reload").is_success
-        _heal(medic, prom, pager, restate)
+        _heal(prom, pager, restate)
         assert medic.terminate() == 0
         wait(lambda: told(pager, ABSENT, "firing"), "the page that nobody watches")
         assert {a["labels"]["alertname"] for body in pager.taken for a in body["alerts"]} == {
@@ -113,7 +113,7 @@ def _page(pager: Hook, restate: RestateServer) -> None:
     assert page["annotations"]["description"].startswith("prod: 1 expected service(s)")
 
 
-def _heal(medic: Medic, prom: Prometheus, pager: Hook, restate: RestateServer) -> None:
+def _heal(prom: Prometheus, pager: Hook, restate: RestateServer) -> None:
     """The policy that was missing does what it is for, and whoever was woken is told."""
     wait(lambda: told(pager, MISSING, "resolved"), "the page to be resolved")
     verified = 'restate_medic_operations_total{outcome="verified",policy="re-register"} == 1'
