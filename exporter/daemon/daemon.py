@@ -22,6 +22,7 @@ from exporter.metrics.instruments import Instruments
 from exporter.model.component import Component
 from exporter.model.decision import Decision, Subject
 from exporter.model.errors import LedgerUnavailableError
+from exporter.model.operation import Operation
 from exporter.model.target import Target
 from exporter.policy.policy import Policy
 from exporter.round import Rounds, Watched
@@ -197,6 +198,7 @@ class Daemon:
             policies=self.engine.policies,
             max_mode=self.engine.configuration.settings.max_mode,
             operations={t: one.id for t, one in self.engine.ledger.standing.open.items()},
+            plans=self._plans(),
             recent={t.name: self._recent.of(t.name) for t in targets},
             pauses=tuple(
                 pause for pause in self.engine.ledger.standing.orders.pauses if pause.in_force(now)
@@ -263,13 +265,16 @@ class Daemon:
         readings = self.engine.fleet.report(name).readings
         return all(component in readings for component in backend.target.intervals)
 
+    def _plans(self) -> tuple[Operation, ...]:
+        proposals = self.engine.ledger.standing.proposals
+        return tuple(p for p in proposals if p.approved_by is None)
+
     async def _sweep(self) -> None:
         now = self.engine.now()
         self.instruments.sweep(now)
         pauses = self.engine.ledger.standing.orders.pauses
         self.instruments.pauses(pause for pause in pauses if pause.in_force(now))
-        waiting = [p for p in self.engine.ledger.standing.proposals if p.approved_by is None]
-        self.instruments.approvals_pending(len(waiting))
+        self.instruments.approvals_pending(len(self._plans()))
 
     @property
     def _keeping_seconds(self) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from exporter.model.component import Component, Status, worst
@@ -33,22 +33,53 @@ class Round:
         return tuple(c for c, status in self.statuses.items() if status is not Status.OK)
 
 
+@dataclass(frozen=True, slots=True)
+class Since:
+    """Since when a component has had its status, as far as this process has seen."""
+
+    status: Status
+    at: datetime
+    begun: bool
+    """Whether it was seen to begin; else it may have been so for longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What is remembered of one target: its last rounds, oldest first."""
+
+    rounds: tuple[Round, ...] = ()
+    since: Mapping[Component, Since] = field(default_factory=dict)
+
+
 class Recent:
-    """The last rounds by target, oldest first."""
+    """Remembers the rounds of every target, by its name."""
 
     def __init__(self) -> None:
         self._rounds: dict[str, deque[Round]] = {}
+        self._since: dict[str, dict[Component, Since]] = {}
 
     def note(self, target: Target, report: Report, at: datetime) -> None:
         """Remember how the components that are read were when a round ended."""
         statuses = {c: report.status(c, at) for c in Component if c in target.intervals}
         rounds = self._rounds.setdefault(target.name, deque(maxlen=ROUNDS))
         rounds.append(Round(at, statuses))
+        before = self._since.get(target.name, {})
+        self._since[target.name] = {
+            c: _since(before.get(c), status, at) for c, status in statuses.items()
+        }
 
-    def of(self, target: str) -> tuple[Round, ...]:
-        """The rounds of a target that are remembered."""
-        return tuple(self._rounds.get(target, ()))
+    def of(self, target: str) -> Past:
+        """What is remembered of a target; nothing before its first round."""
+        return Past(tuple(self._rounds.get(target, ())), self._since.get(target, {}))
 
     def forget(self, target: str) -> None:
         """Drop a target that is another one now, or is gone."""
         self._rounds.pop(target, None)
+        self._since.pop(target, None)
+
+
+def _since(before: Since | None, status: Status, at: datetime) -> Since:
+    if before is not None and before.status is status:
+        return before
+    seen = before is not None and before.status is not Status.UNKNOWN
+    return Since(status, at, begun=seen)

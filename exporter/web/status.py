@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from exporter.model.decision import Decision, Mode, Subject
+from exporter.model.operation import Operation
 from exporter.model.orders import Pause
 from exporter.model.report import Report
 from exporter.model.target import Target
 from exporter.policy.policy import Policy
-from exporter.web.recent import Round
+from exporter.web.recent import Past
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +57,10 @@ class WebStatus:
     max_mode: Mode = Mode.ENFORCE
     operations: Mapping[str, str] = field(default_factory=dict)
     """The id of the operation that is open on a target, by its name."""
-    recent: Mapping[str, tuple[Round, ...]] = field(default_factory=dict)
-    """The last rounds of each target, oldest first."""
+    plans: tuple[Operation, ...] = ()
+    """Those that wait for a person's yes or no, oldest first."""
+    recent: Mapping[str, Past] = field(default_factory=dict)
+    """The last rounds of each target, by its name."""
     pauses: tuple[Pause, ...] = ()
     """Those in force."""
     running: Running = Running()

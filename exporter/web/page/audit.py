@@ -4,92 +4,103 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from http import HTTPStatus
+from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
 from exporter.model.errors import AmbiguousError, LedgerUnavailableError, NotFoundError
-from exporter.model.operation import Outcome, Phase
+from exporter.model.operation import Operation, Outcome, Phase
 from exporter.web.clerk import Clerk
-from exporter.web.page.notices import notice_of
-from exporter.web.page.operations import operation_row
-from exporter.web.page.render import Renderer, may_act
+from exporter.web.page.operations import operation_facts, operation_row
+from exporter.web.page.render import Renderer
+from exporter.web.page.routes import NO_LEDGER
 from exporter.web.reading import reading
 from exporter.web.status import WebStatus
 
-NO_LEDGER = "The ledger cannot be read now, so operations are not shown: {}"
 _FILTERS = ("target", "policy", "remedy", "outcome", "phase")
+_WORDS: dict[str, type[Outcome | Phase]] = {"outcome": Outcome, "phase": Phase}
+_LONGEST = 100
 _ROWS = 50
-_HTML = ("text/html",)
 
 
 def audit_routes(status: Callable[[], WebStatus], clerk: Clerk, renderer: Renderer) -> APIRouter:
     """``/audit`` and ``/audit/{id}``."""
-    router = APIRouter()
+    router = APIRouter(include_in_schema=False)
 
-    @reading(router, "/audit", media=_HTML)
+    @reading(router, "/audit")
     async def audit_page(request: Request) -> HTMLResponse:
-        now, asked = status(), request.query_params
-        outcome, phase = asked.get("outcome", ""), asked.get("phase", "")
-        chosen = {k: asked[k] for k in _FILTERS if asked.get(k)}
-        before = asked.get("before") or None
+        now, chosen = status(), _chosen(request)
+        before = request.query_params.get("before") or None
+        rows: tuple[Operation, ...] = ()
+        trouble = ""
         try:
-            rows = await clerk.ledger().operations(
-                target=chosen.get("target"),
-                policy=chosen.get("policy"),
-                remedy=chosen.get("remedy"),
-                outcome=Outcome(outcome) if outcome in set(Outcome) else None,
-                phase=Phase(phase) if phase in set(Phase) else None,
-                limit=_ROWS + 1,
-                before=before,
-            )
-            trouble = ""
+            rows = await clerk.ledger().operations(**chosen, limit=_ROWS + 1, before=before)
         except LedgerUnavailableError as error:
-            rows, trouble = (), NO_LEDGER.format(error)
+            trouble = NO_LEDGER.format("operations", error)
         except NotFoundError:
-            return renderer.missing(request, now, "That part of the list is not there any more.")
-        return renderer.page(
+            return await renderer.missing(
+                request, now, "That part of the list is not there any more."
+            )
+        return await renderer.page(
             "audit.html",
             request,
             now,
             here="Audit",
             refresh=before is None,
-            operations=[operation_row(one, now.now) for one in rows[:_ROWS]],
-            next_id=rows[_ROWS - 1].id if len(rows) > _ROWS else None,
-            chosen=chosen,
-            outcomes=[str(outcome) for outcome in Outcome],
-            targets=[row.target.name for row in now.targets],
-            policies=[policy.name for policy in now.policies],
-            first=before is None,
-            trouble=trouble,
-            notice=notice_of(request),
+            facts=lambda: {
+                "operations": [operation_row(one, now.now) for one in rows[:_ROWS]],
+                "next_id": rows[_ROWS - 1].id if len(rows) > _ROWS else None,
+                "chosen": chosen,
+                "filters": _filters(now, chosen),
+                "first": before is None,
+                "trouble": trouble,
+            },
         )
 
-    @reading(router, "/audit/{operation_id}", media=_HTML)
+    @reading(router, "/audit/{operation_id}")
     async def operation_page(request: Request, operation_id: str) -> HTMLResponse:
         now = status()
         try:
             found = await clerk.book().find(operation_id)
             detail = await clerk.book().detail(found.id)
         except (NotFoundError, AmbiguousError) as error:
-            return renderer.missing(request, now, f"{str(error)[:200]}.")
+            return await renderer.missing(request, now, f"{str(error)[:200]}.")
         except LedgerUnavailableError as error:
-            return renderer.missing(
-                request, now, NO_LEDGER.format(error), HTTPStatus.SERVICE_UNAVAILABLE
-            )
-        waits = found.open and found.phase is Phase.PROPOSED and found.approved_by is None
-        return renderer.page(
+            text = NO_LEDGER.format("operations", error)
+            return await renderer.missing(request, now, text, HTTPStatus.SERVICE_UNAVAILABLE)
+        return await renderer.page(
             "operation.html",
             request,
             now,
             here="Audit",
             refresh=found.open,
-            row=operation_row(found, now.now),
-            operation=found,
-            detail=detail,
-            waits=waits,
-            may_act=may_act(request),
-            notice=notice_of(request),
+            facts=lambda: operation_facts(found, detail, now.now),
         )
 
     return router
+
+
+def _chosen(request: Request) -> dict[str, Any]:
+    """What the address narrows the list to. What no operation can be is not asked for."""
+    asked = request.query_params
+    chosen: dict[str, Any] = {k: asked[k][:_LONGEST] for k in _FILTERS if asked.get(k)}
+    for name, words in _WORDS.items():
+        if name in chosen and chosen[name] not in set(words):
+            del chosen[name]
+    return {name: _WORDS[name](v) if name in _WORDS else v for name, v in chosen.items()}
+
+
+def _filters(now: WebStatus, chosen: dict[str, Any]) -> list[tuple[str, list[str]]]:
+    """Each filter and what it offers, also what is configured no more and asked for."""
+    known = {
+        "target": [row.target.name for row in now.targets],
+        "policy": [policy.name for policy in now.policies],
+        "outcome": list(map(str, Outcome)),
+        "phase": [str(Phase.PROPOSED), *(str(p) for p in Phase if p is not Phase.PROPOSED)],
+    }
+    offered = []
+    for name, values in known.items():
+        asked = str(chosen.get(name, ""))
+        offered.append((name, values if asked in {"", *values} else [asked, *values]))
+    return offered

@@ -1,99 +1,86 @@
-"""What the forms of the pages share: whose order it is, what it came to, where to go on."""
+"""What the forms of the pages share: their bodies, what became of them, where to go on."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from functools import wraps
+from collections.abc import Callable, Coroutine
 from http import HTTPStatus
-from urllib.parse import parse_qsl
+from typing import Any, TypeVar
 
 from fastapi import APIRouter, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import RedirectResponse, Response
+from pydantic import ValidationError
+from starlette.exceptions import HTTPException
 
-from exporter.model.errors import LedgerUnavailableError, MedicError, NotFoundError
-from exporter.model.operation import Request as Order
-from exporter.web.caller import request_of
+from exporter.model.errors import MedicError
 from exporter.web.clerk import Clerk
+from exporter.web.errors import FailureError, issues_of
+from exporter.web.failures import failure_of
+from exporter.web.fields import fields_of
 from exporter.web.gate import FORMS
+from exporter.web.page.notices import DONE
 from exporter.web.page.render import Renderer, root_of
+from exporter.web.recorded import recorded
 from exporter.web.status import WebStatus
-from exporter.wire.operator import LONGEST_REASON
+from exporter.web.steering import CALLS
+from exporter.wire.body import Asked
+from exporter.wire.operator import STATUS, Code
 
-_Route = Callable[..., Awaitable[Response]]
-_MOST_FIELDS = 20
-
-
-class NotDoneError(MedicError):
-    """A form that asks for nothing that can be done. ``str()`` says what to write."""
-
-    reason = "bad-request"
+_Body = TypeVar("_Body", bound=Asked)
 
 
-async def form_of(request: Request) -> dict[str, str]:
-    """The fields of a urlencoded form; empty when the body is nothing of the kind.
+def forms_router(status: Callable[[], WebStatus], clerk: Clerk, renderer: Renderer) -> APIRouter:
+    """Where forms are sent to. What cannot be done is in the ledger, and shown as a page."""
+    in_ledger = recorded(clerk.refused, lambda route: CALLS[route.name])
 
-    How long a body may be is bounded before it gets here.
-    """
-    body = await request.body()
-    try:
-        return dict(
-            parse_qsl(body.decode("ascii"), keep_blank_values=True, max_num_fields=_MOST_FIELDS)
-        )
-    except ValueError:
-        return {}
+    class Shown(in_ledger):  # type: ignore[valid-type,misc]  # a class made for this ledger
+        def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+            handler = super().get_route_handler()
 
-
-class Forms:
-    """Registers the routes that forms are sent to."""
-
-    def __init__(self, status: Callable[[], WebStatus], clerk: Clerk, renderer: Renderer) -> None:
-        self.router = APIRouter(prefix=FORMS, include_in_schema=False)
-        self._status = status
-        self._clerk = clerk
-        self._renderer = renderer
-
-    def action(self, path: str, call: str) -> Callable[[_Route], _Route]:
-        """A form's route. What cannot be done is written down, and shown as a page."""
-
-        def register(function: _Route) -> _Route:
-            @self.router.post(path)
-            @wraps(function)
-            async def answered(request: Request, **given: object) -> Response:
+            async def handled(request: Request) -> Response:
                 try:
-                    return await function(request, **given)
-                except MedicError as error:
-                    return await self._not_done(request, call, error)
+                    answer: Response = await handler(request)
+                except (MedicError, FailureError, RequestValidationError, HTTPException) as error:
+                    code, text = _told(error)
+                    return await renderer.missing(request, status(), text, code, title="Not done")
+                return answer
 
-            return function
+            return handled
 
-        return register
+    return APIRouter(prefix=FORMS, include_in_schema=False, route_class=Shown)
 
-    async def order(self, request: Request, call: str, *, target: str | None = None) -> Order:
-        """Who sent the form, what it says, and why."""
-        form = await form_of(request)
-        reason = form.pop("reason", "")[:LONGEST_REASON]
-        return request_of(
-            request,
-            call,
-            target=target,
-            arguments={**request.path_params, **form},
-            reason=reason,
-            now=self._clerk.now(),
-        )
 
-    async def _not_done(self, request: Request, call: str, error: MedicError) -> Response:
-        code = HTTPStatus.CONFLICT
-        if isinstance(error, NotFoundError):
-            code = HTTPStatus.NOT_FOUND
-        if isinstance(error, LedgerUnavailableError):
-            code = HTTPStatus.SERVICE_UNAVAILABLE
-        else:
-            reason = str(getattr(error, "reason", "bad-request"))
-            form = await form_of(request)
-            await self._clerk.refused(request, call, form, reason, str(error))
-        return self._renderer.missing(request, self._status(), f"Not done: {error}.", code)
+async def body_of(request: Request, kind: type[_Body], **more: object) -> _Body:
+    """The fields of a form as the body that the API takes; a field left empty was not sent.
+
+    RequestValidationError, as if it had been sent to the API.
+    """
+    fields = {name: text for name, text in (await fields_of(request)).items() if text.strip()}
+    given = {**fields, **more}
+    try:
+        return kind.model_validate(given)
+    except ValidationError as error:
+        issues = [{**issue, "loc": ("body", *issue["loc"])} for issue in error.errors()]
+        raise RequestValidationError(issues, body=given) from error
 
 
 def back(request: Request, page: str, done: str) -> Response:
     """Back to a page of ours, which says what was done."""
-    return RedirectResponse(f"{root_of(request)}{page}?done={done}", HTTPStatus.SEE_OTHER)
+    return RedirectResponse(f"{root_of(request)}{page}?{DONE}={done}", HTTPStatus.SEE_OTHER)
+
+
+def _told(error: Exception) -> tuple[HTTPStatus, str]:
+    """The status and the sentence that the API would answer with."""
+    match error:
+        case MedicError():
+            failure = failure_of(error)
+        case FailureError():
+            failure = error.failure
+        case RequestValidationError():
+            said = "; ".join(f"{i['path']}: {i['message']}" for i in issues_of(error))
+            return HTTPStatus(STATUS[Code.BAD_REQUEST]), f"{said.removeprefix('body.')}."
+        case HTTPException():
+            return HTTPStatus(error.status_code), f"{error.detail}."
+        case _:
+            raise error
+    return HTTPStatus(failure.http_status), f"{failure.message.removeprefix('body.')}."

@@ -10,35 +10,37 @@ from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
 from exporter.web.access import Access, No, client_of
-from exporter.web.page.forms import form_of
-from exporter.web.page.render import Renderer, root_of
+from exporter.web.fields import fields_of
+from exporter.web.page.forms import back
+from exporter.web.page.notices import DONE
+from exporter.web.page.render import Renderer
 from exporter.web.reading import reading
 from exporter.web.sessions import COOKIE, LONGEST_SECONDS
 from exporter.web.status import WebStatus
 from exporter.wire.operator import STATUS
 
-_PATH = re.compile(r"[A-Za-z0-9_.~/%-]{0,200}")
+_PATH = re.compile(r"(?!/)[A-Za-z0-9_.~/%-]{0,200}")
 """A path of ours, relative; never another site's address."""
 
 
 def login_routes(status: Callable[[], WebStatus], access: Access, renderer: Renderer) -> APIRouter:
     """``/login`` and ``/logout``."""
-    router = APIRouter()
+    router = APIRouter(include_in_schema=False)
 
-    @reading(router, "/login", media=("text/html",))
+    @reading(router, "/login")
     async def login_page(request: Request) -> Response:
         """Where a key is typed in."""
-        way = _way(request.query_params.get("next", ""))
-        return _form(request, way)
+        return await _form(request, _way(request.query_params.get("next", "")))
 
-    @router.post("/login", include_in_schema=False)
+    @router.post("/login")
     async def login(request: Request) -> Response:
-        form = await form_of(request)
+        form = await fields_of(request)
         way = _way(form.get("next", ""))
         found = await access.holder(form.get("key", "").strip(), client_of(request.scope))
         if isinstance(found, No):
-            return _form(request, way, problem=found.message, code=HTTPStatus(STATUS[found.code]))
-        answer = RedirectResponse(f"./{way}", HTTPStatus.SEE_OTHER)
+            code = HTTPStatus(STATUS[found.code])
+            return await _form(request, way, problem=found.message, code=code)
+        answer = RedirectResponse(f"./{way}?{DONE}=in", HTTPStatus.SEE_OTHER)
         answer.set_cookie(
             COOKIE,
             access.sessions.begin(found),
@@ -49,24 +51,22 @@ def login_routes(status: Callable[[], WebStatus], access: Access, renderer: Rend
         )
         return answer
 
-    @router.post("/logout", include_in_schema=False)
+    @router.post("/logout")
     async def logout(request: Request) -> Response:
-        answer = RedirectResponse(f"{root_of(request)}?done=out", HTTPStatus.SEE_OTHER)
+        answer = back(request, "", "out")
         answer.delete_cookie(COOKIE, httponly=True, samesite="strict")
         return answer
 
-    def _form(
+    async def _form(
         request: Request, way: str, *, problem: str = "", code: HTTPStatus = HTTPStatus.OK
     ) -> Response:
-        return renderer.page(
+        return await renderer.page(
             "login.html",
             request,
             status(),
             refresh=False,
             code=code,
-            way=way,
-            problem=problem,
-            notice="",
+            facts=lambda: {"way": way, "problem": problem},
         )
 
     return router
@@ -74,5 +74,4 @@ def login_routes(status: Callable[[], WebStatus], access: Access, renderer: Rend
 
 def _way(text: str) -> str:
     """Where to go on afterwards: a page of ours, else the overview."""
-    fits = _PATH.fullmatch(text) and not text.startswith("/") and ".." not in text
-    return text if fits else ""
+    return text if _PATH.fullmatch(text) and ".." not in text else ""

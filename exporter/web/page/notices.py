@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from fastapi import Request
 
+DONE = "done"
+"""The parameter. The page's script takes it out of the address, so that it is said once."""
 NOTICES = {
     "checked": "Read just now.",
     "checking": "It is being read; what is not there yet comes with the next refresh.",
@@ -20,4 +22,4 @@ NOTICES = {
 
 def notice_of(request: Request) -> str:
     """The sentence that the address asks for, if it is one of ours."""
-    return NOTICES.get(request.query_params.get("done", ""), "")
+    return NOTICES.get(request.query_params.get(DONE, ""), "")

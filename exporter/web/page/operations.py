@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from exporter.model.operation import Operation, Phase
 from exporter.model.redact import redact_text
-from exporter.web.page.words import ago, length
+from exporter.web.page.words import ago, length, moment
+from exporter.wire.operation import OperationDetail
 
-_LOOKS = {"verified": "verified", "answered": "ok", "nothing_to_do": "ok"}
+_LOOKS = {"answered": "ok", "nothing_to_do": "ok"}
 """How an outcome looks where that is not its own word."""
 
 
@@ -28,7 +30,7 @@ class OperationRow:
     by: str
     source: str
     at: str
-    at_iso: str
+    ago: str
     took: str
 
 
@@ -51,7 +53,22 @@ def operation_row(operation: Operation, now: datetime) -> OperationRow:
         error=redact_text(operation.error or ""),
         by=redact_text(by),
         source=operation.source,
-        at=ago(now - operation.created_at),
-        at_iso=operation.created_at.isoformat(timespec="seconds"),
+        at=moment(operation.created_at),
+        ago=ago(now - operation.created_at),
         took=length(ended - operation.created_at) if ended else "",
     )
+
+
+def operation_facts(operation: Operation, detail: OperationDetail, now: datetime) -> dict[str, Any]:
+    """Everything that the page of one operation shows."""
+    first = detail.entries[0].body if detail.entries else {}
+    steps = first.get("steps")
+    return {
+        "row": operation_row(operation, now),
+        "operation": operation,
+        "entries": detail.entries,
+        "steps": [str(step) for step in steps] if isinstance(steps, list) else [],
+        "waits": operation.open
+        and operation.phase is Phase.PROPOSED
+        and operation.approved_by is None,
+    }

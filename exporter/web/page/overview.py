@@ -3,73 +3,57 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from typing import Any
 
 from exporter.model.component import WORST_FIRST, Component, Status, worst
 from exporter.model.decision import Result
-from exporter.model.redact import redact_text
 from exporter.model.target import Target
-from exporter.web.page.words import ago, latency
-from exporter.web.recent import Round
-from exporter.web.status import StandingDecision, TargetStatus, WebStatus
+from exporter.web.page.cells import Bar, Cell, bars, cell
+from exporter.web.page.decisions import DecisionRow, decision_rows
+from exporter.web.page.operations import operation_row
+from exporter.web.recent import ROUNDS, Past, Round
+from exporter.web.status import TargetStatus, WebStatus
 
-MOST_TARGETS = 200
+MOST_TARGETS = 100
 """Shown at once; the filters find the others."""
-MOST_DECISIONS = 100
+MOST_DECISIONS = 50
+_MOST_LINES = 3
+"""Of what policies want about one target, in its row."""
+_MOST_PLANS = 3
+_MOST_PAUSES = 3
 UNHEALTHY = "unhealthy"
+STATUSES = ("", UNHEALTHY, *(str(s) for s in WORST_FIRST if s is not Status.OFF))
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
-    """One component of one target."""
+class Trouble:
+    """Components of one target that are not ok for the same reason."""
 
-    component: Component
     status: Status
-    detail: str
-    """The reason or the latency, and how old the reading is."""
+    word: str
+    components: str
+    since: str
+    since_at: str
     error: str
+    """Of the first of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class TargetRow:
-    """One target. ``worst`` is its worst component's status."""
+    """One target as the grid shows it."""
 
     target: Target
     cells: tuple[Cell, ...]
-    worst: Status
-    rounds: tuple[Round, ...]
+    bars: tuple[Bar, ...]
+    strip: str
+    """The recent rounds in words."""
+    troubles: tuple[Trouble, ...]
     operation: str | None
     """The operation that is open on it."""
-
-    @property
-    def healthy(self) -> bool:
-        """Whether there is nothing to look at."""
-        return self.worst in {Status.OK, Status.OFF}
-
-    @property
-    def strip(self) -> str:
-        """The recent rounds in words."""
-        counts = Counter(str(round_.worst) for round_ in self.rounds)
-        told = ", ".join(f"{count} {status}" for status, count in counts.most_common())
-        return f"last {len(self.rounds)} rounds: {told}" if told else "no round yet"
-
-
-@dataclass(frozen=True, slots=True)
-class DecisionRow:
-    """One decision that is not clear."""
-
-    policy: str
-    target: str
-    item: str
-    remedy: str
-    result: str
-    reason: str
-    detail: str
-    since: str
-    since_iso: str
-    proposal: str | None
+    wanted: tuple[DecisionRow, ...]
+    more_wanted: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +73,52 @@ class TargetFilter:
     status: str = ""
     text: str = ""
 
-    def takes(self, row: TargetRow) -> bool:
-        """Whether this row is asked for."""
-        if self.status == UNHEALTHY and row.healthy:
+    @classmethod
+    def of(cls, asked: Mapping[str, str]) -> TargetFilter:
+        """What an address asks for; a status that there is not is not asked for."""
+        status = asked.get("status", "")
+        return cls(status if status in STATUSES else "", asked.get("q", "")[:100])
+
+    def takes(self, target: Target, present: Status) -> bool:
+        """Whether a target is asked for."""
+        if self.status == UNHEALTHY and not _unhealthy(present):
             return False
-        if self.status not in {"", UNHEALTHY, str(row.worst)}:
+        if self.status not in {"", UNHEALTHY, str(present)}:
             return False
-        words = [row.target.name, *(f"{k}={v}" for k, v in row.target.labels.items())]
-        return any(self.text.strip().lower() in word.lower() for word in words)
+        text = self.text.strip().lower()
+        words = (target.name, *(f"{k}={v}" for k, v in target.labels.items()))
+        return any(text in word.lower() for word in words)
+
+
+def overview_facts(now: WebStatus, chosen: TargetFilter) -> dict[str, Any]:
+    """Everything that the template of the overview shows."""
+    present = {row.target.name: _worst(row, now) for row in now.targets}
+    decisions = decision_rows(now.decisions, now.now)
+    wanted: dict[str, list[DecisionRow]] = {}
+    for decision in decisions:
+        wanted.setdefault(decision.target, []).append(decision)
+    fitting = [row for row in now.targets if chosen.takes(row.target, present[row.target.name])]
+    fitting.sort(key=lambda r: _urgency(r.target.name, present, wanted))
+    shown = columns(now)
+    return {
+        "headline": _headline(present.values()),
+        "lead": _lead(now),
+        "plans": [operation_row(plan, now.now) for plan in now.plans[:_MOST_PLANS]],
+        "more_plans": max(len(now.plans) - _MOST_PLANS, 0),
+        "pauses": now.pauses[:_MOST_PAUSES],
+        "more_pauses": max(len(now.pauses) - _MOST_PAUSES, 0),
+        "count": len(now.targets),
+        "rows": [_row(row, shown, wanted, now) for row in fitting[:MOST_TARGETS]],
+        "left_out": max(len(fitting) - MOST_TARGETS, 0),
+        "columns": shown,
+        "strip_width": ROUNDS * 4,
+        "chosen": chosen,
+        "statuses": STATUSES,
+        "tiles": _tiles(present.values(), decisions, now),
+        "decisions": decisions[:MOST_DECISIONS],
+        "more_decisions": max(len(decisions) - MOST_DECISIONS, 0),
+        "clear": sum(s.decision.result is Result.CLEAR for s in now.decisions),
+    }
 
 
 def columns(status: WebStatus) -> tuple[Component, ...]:
@@ -105,79 +127,105 @@ def columns(status: WebStatus) -> tuple[Component, ...]:
     return tuple(component for component in Component if component in read)
 
 
-def target_rows(status: WebStatus) -> list[TargetRow]:
-    """Every target, the worst first, then by name."""
-    shown = columns(status)
-    rows = [_target_row(target, shown, status) for target in status.targets]
-    return sorted(rows, key=lambda r: (WORST_FIRST.index(r.worst), r.target.name))
+def troubles(cells: Iterable[Cell]) -> tuple[Trouble, ...]:
+    """What is not ok, the worst first; what fails alike is told once."""
+    read = [one for one in cells if one.status is not Status.OFF]
+    groups: dict[tuple[Status, str], list[Cell]] = {}
+    for one in read:
+        if one.status is not Status.OK:
+            groups.setdefault((one.status, one.word), []).append(one)
+    ordered = sorted(groups.items(), key=lambda group: WORST_FIRST.index(group[0][0]))
+    return tuple(_trouble(status, word, group, len(read)) for (status, word), group in ordered)
 
 
-def decision_rows(decisions: Iterable[StandingDecision], now: datetime) -> list[DecisionRow]:
-    """Every decision that is not clear: what acts first, then what is held, oldest first."""
-    rows = [s for s in decisions if s.decision.result is not Result.CLEAR]
-    rows.sort(key=lambda s: (s.decision.result is not Result.ACT, s.since))
-    return [decision_row(standing, now) for standing in rows]
+def _trouble(status: Status, word: str, group: Sequence[Cell], read: int) -> Trouble:
+    oldest = min((one for one in group if one.since), key=lambda one: one.since_at, default=None)
+    everything = len(group) == read and read > 1
+    return Trouble(
+        status=status,
+        word=word,
+        components="everything" if everything else ", ".join(one.component for one in group),
+        since="" if oldest is None else oldest.since,
+        since_at="" if oldest is None else oldest.since_at,
+        error=next((one.error for one in group if one.error), ""),
+    )
 
 
-def tiles(rows: Iterable[TargetRow], decisions: Iterable[DecisionRow]) -> list[Tile]:
-    """The counts on top."""
-    rows, decisions = list(rows), list(decisions)
-    by_status = Counter(row.worst for row in rows)
-    waiting = sum(row.reason == "awaiting_approval" for row in decisions)
-    held = sum(row.result == Result.HOLD for row in decisions) - waiting
-    troubles = (Status.UNREACHABLE, Status.DEGRADED, Status.UNKNOWN)
+def _worst(row: TargetStatus, now: WebStatus) -> Status:
+    return worst(row.report.status(component, now.now) for component in row.target.intervals)
+
+
+def _unhealthy(status: Status) -> bool:
+    return status not in {Status.OK, Status.OFF}
+
+
+def _urgency(
+    name: str, present: Mapping[str, Status], wanted: Mapping[str, Sequence[DecisionRow]]
+) -> tuple[int, bool, str]:
+    """The worst first; of those that are alike, first what a policy wants something of."""
+    return WORST_FIRST.index(present[name]), name not in wanted, name
+
+
+def _row(
+    row: TargetStatus,
+    shown: Iterable[Component],
+    wanted: Mapping[str, Sequence[DecisionRow]],
+    now: WebStatus,
+) -> TargetRow:
+    name = row.target.name
+    past = now.recent.get(name, Past())
+    cells = tuple(cell(row, component, past, now.now) for component in shown)
+    mine = wanted.get(name, ())
+    return TargetRow(
+        target=row.target,
+        cells=cells,
+        bars=tuple(bars(past.rounds, ROUNDS)),
+        strip=_told(past.rounds),
+        troubles=troubles(cells),
+        operation=now.operations.get(name),
+        wanted=tuple(mine[:_MOST_LINES]),
+        more_wanted=max(len(mine) - _MOST_LINES, 0),
+    )
+
+
+def _told(rounds: Sequence[Round]) -> str:
+    counts = Counter(str(one.worst) for one in rounds)
+    told = ", ".join(f"{count} {status}" for status, count in counts.most_common())
+    return f"last {len(rounds)} rounds: {told}" if told else "no round yet"
+
+
+def _tiles(
+    present: Iterable[Status], decisions: Iterable[DecisionRow], now: WebStatus
+) -> list[Tile]:
+    by_status = Counter(present)
+    held = sum(row.count for row in decisions if row.result is Result.HOLD and not row.waits)
+    statuses = (Status.UNREACHABLE, Status.DEGRADED, Status.UNKNOWN, Status.OK)
     return [
-        *(Tile(by_status[s], str(s), str(s), f"?status={s}") for s in troubles),
-        Tile(by_status[Status.OK], "ok", "ok", "?status=ok"),
-        Tile(sum(row.operation is not None for row in rows), "operations running", "act"),
+        *(Tile(by_status[s], str(s), str(s), f"?status={s}") for s in statuses),
+        Tile(len(now.plans), "waiting for a yes", "degraded", "audit?phase=proposed"),
+        Tile(len(now.operations), "operations running", "act", "#targets"),
         Tile(held, "decisions held", "unknown", "#decisions"),
-        Tile(waiting, "waiting for a yes", "degraded", "audit?phase=proposed"),
     ]
 
 
-def cell(status: TargetStatus, component: Component, now: datetime) -> Cell:
-    """How one component is, in words."""
-    if component not in status.target.intervals:
-        return Cell(component, Status.OFF, "", "")
-    reading = status.report.readings.get(component)
-    if reading is None:
-        return Cell(component, Status.UNKNOWN, "not read yet", "")
-    present = status.report.status(component, now)
-    age = ago(reading.age(now))
-    if present is Status.UNKNOWN:
-        return Cell(component, present, f"last read {age}", "")
-    if reading.reason is not None:
-        error = redact_text(reading.error or "")
-        return Cell(component, present, f"{reading.reason}, {age}", error)
-    parts = filter(None, (latency(reading.latency_seconds), age))
-    return Cell(component, present, ", ".join(parts), "")
+def _headline(present: Iterable[Status]) -> str:
+    present = list(present)
+    count, unhealthy = len(present), sum(map(_unhealthy, present))
+    if not count:
+        return "No targets"
+    if unhealthy:
+        targets = "target" if count == 1 else "targets"
+        return f"{unhealthy} of {count} {targets} {'needs' if unhealthy == 1 else 'need'} a look"
+    return "The target is ok" if count == 1 else f"All {count} targets are ok"
 
 
-def decision_row(standing: StandingDecision, now: datetime) -> DecisionRow:
-    """A decision in words."""
-    decision = standing.decision
-    return DecisionRow(
-        policy=decision.subject.policy,
-        target=decision.subject.target,
-        item=redact_text(decision.subject.item or ""),
-        remedy=decision.remedy,
-        result=str(decision.result),
-        reason=str(decision.reason or ""),
-        detail=redact_text(decision.detail),
-        since=ago(now - standing.since),
-        since_iso=standing.since.isoformat(timespec="seconds"),
-        proposal=decision.proposal,
+def _lead(now: WebStatus) -> str:
+    parts = []
+    if not now.ready:
+        parts.append(f"Waiting for the first round of {len(now.waiting_for)}.")
+    policies = len(now.policies)
+    parts.append(
+        f"{policies} {'policy' if policies == 1 else 'policies'} in force,"
+        f" up to mode {now.max_mode}."
     )
-
-
-def _target_row(
-    target: TargetStatus, components: Iterable[Component], status: WebStatus
-) -> TargetRow:
-    cells = tuple(cell(target, component, status.now) for component in components)
-    return TargetRow(
-        target.target,
-        cells,
-        worst(one.status for one in cells if one.status is not Status.OFF),
-        status.recent.get(target.target.name, ()),
-        status.operations.get(target.target.name),
-    )
+    return " ".join(parts)

@@ -12,11 +12,17 @@ from exporter.web.status import WebStatus
 from exporter.wire.policies import PolicyBody
 
 
+_TARGETS = 20
+"""Of a policy, shown by name."""
+
+
 @dataclass(frozen=True, slots=True)
 class PolicyRow:
     """One policy, what it decides now, and what stops it."""
 
     policy: PolicyBody
+    targets: tuple[str, ...]
+    more_targets: int
     counts: tuple[tuple[str, str, int], ...]
     """Look, word and number of its present decisions: ``act``, ``clear``, or a hold's reason."""
     breakers: tuple[OpenBreaker, ...]
@@ -32,13 +38,22 @@ def policy_rows(status: WebStatus, breakers: tuple[OpenBreaker, ...]) -> list[Po
         counts.setdefault(decision.subject.policy, Counter())[look, word] += 1
     targets = [row.target for row in status.targets]
     return [
-        PolicyRow(
+        _row(
             policy_body(policy, targets, max_mode=status.max_mode),
-            tuple(
-                (look, word, number)
-                for (look, word), number in counts.get(policy.name, Counter()).most_common()
-            ),
+            counts.get(policy.name, Counter()),
             tuple(one for one in breakers if one.policy == policy.name),
         )
         for policy in status.policies
     ]
+
+
+def _row(
+    policy: PolicyBody, counts: Counter[tuple[str, str]], breakers: tuple[OpenBreaker, ...]
+) -> PolicyRow:
+    return PolicyRow(
+        policy,
+        targets=policy.targets[:_TARGETS],
+        more_targets=max(len(policy.targets) - _TARGETS, 0),
+        counts=tuple((look, word, number) for (look, word), number in counts.most_common()),
+        breakers=breakers,
+    )

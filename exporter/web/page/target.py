@@ -7,14 +7,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from exporter.model.component import Component, Status
+from exporter.model.decision import Result
 from exporter.model.duration import format_duration
-from exporter.web.page.overview import Cell, cell
-from exporter.web.recent import Round
+from exporter.web.page.cells import Bar, Cell, bars, cell
+from exporter.web.page.decisions import decision_rows
+from exporter.web.page.overview import troubles
+from exporter.web.present import in_full
+from exporter.web.recent import ROUNDS, Past
 from exporter.web.status import TargetStatus, WebStatus
 
 _IN_OWN_TABLE = ("target.", "deployments.", "workers.")
-_SHOWN = 30
-"""Entries of a long list; the API has all."""
+_OF_THE_READING = {"status", "reason", "age"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,53 +26,59 @@ class ComponentRow:
 
     cell: Cell
     interval: str
-    rounds: tuple[tuple[str, Status], ...]
-    """Time of day and status."""
+    bars: tuple[Bar, ...]
+    strip: str
+    """The same in words."""
 
-    @property
-    def told(self) -> str:
-        """The strip in words."""
-        bad = sum(status is not Status.OK for _, status in self.rounds)
-        return f"{bad} of the last {len(self.rounds)} rounds were not ok"
+
+def target_facts(row: TargetStatus, now: WebStatus) -> dict[str, Any]:
+    """Everything that the template of a target shows, but what the ledger knows."""
+    name, detail = row.target.name, in_full(row, now)
+    mine = [s for s in now.decisions if s.decision.subject.target == name]
+    decisions = decision_rows(mine, now.now)
+    held = {decision.policy for decision in decisions}
+    components = component_rows(row, now)
+    return {
+        "target": row.target,
+        "detail": detail,
+        "components": components,
+        "strip_width": ROUNDS * 4,
+        "troubles": troubles(one.cell for one in components),
+        "facts": fact_groups(detail.values),
+        "decisions": decisions,
+        "clear": sorted(
+            {s.decision.subject.policy for s in mine if s.decision.result is Result.CLEAR} - held
+        ),
+        "pauses": [p for p in now.pauses if p.scope != "policy" and p.name in {"", name}],
+    }
 
 
 def component_rows(row: TargetStatus, status: WebStatus) -> list[ComponentRow]:
     """The components that are read, in their order."""
-    rounds = status.recent.get(row.target.name, ())
+    past = status.recent.get(row.target.name, Past())
     return [
         ComponentRow(
-            cell(row, component, status.now),
+            cell(row, component, past, status.now),
             format_duration(row.target.intervals[component]),
-            _strip(rounds, component),
+            tuple(bars(past.rounds, ROUNDS, component)),
+            _told(past, component),
         )
         for component in Component
         if component in row.target.intervals
     ]
 
 
-def fact_groups(values: Mapping[str, Any]) -> dict[str, list[tuple[str, str]]]:
-    """The known values that no table shows, by component: name and value in words."""
-    groups: dict[str, list[tuple[str, str]]] = {}
+def fact_groups(values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The known values that no table shows, by the component or subject they begin with."""
+    groups: dict[str, dict[str, Any]] = {}
     for name, value in sorted(values.items()):
         group, _, rest = name.partition(".")
-        if name.startswith(_IN_OWN_TABLE) or rest in {"status", "reason", "age"}:
-            continue
-        groups.setdefault(group, []).append((rest, _said(value)))
+        if not name.startswith(_IN_OWN_TABLE) and rest not in _OF_THE_READING:
+            groups.setdefault(group, {})[rest] = value
     return groups
 
 
-def _said(value: object) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, (list, tuple)):
-        shown = ", ".join(map(str, value[:_SHOWN])) or "none"
-        return shown if len(value) <= _SHOWN else f"{shown} and {len(value) - _SHOWN} more"
-    return str(value)
-
-
-def _strip(rounds: tuple[Round, ...], component: Component) -> tuple[tuple[str, Status], ...]:
-    return tuple(
-        (f"{one.at:%H:%M:%S}", one.statuses[component])
-        for one in rounds
-        if component in one.statuses
-    )
+def _told(past: Past, component: Component) -> str:
+    rounds = [one.statuses[component] for one in past.rounds if component in one.statuses]
+    bad = sum(status is not Status.OK for status in rounds)
+    return f"{bad} of the last {len(rounds)} rounds were not ok" if rounds else "no round yet"
