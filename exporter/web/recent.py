@@ -21,16 +21,10 @@ class Round:
 
     at: datetime
     statuses: Mapping[Component, Status]
-
-    @property
-    def worst(self) -> Status:
-        """The worst of its components."""
-        return worst(self.statuses.values())
-
-    @property
-    def trouble(self) -> tuple[Component, ...]:
-        """The components that were not ok."""
-        return tuple(c for c, status in self.statuses.items() if status is not Status.OK)
+    worst: Status
+    """The worst of its components."""
+    trouble: tuple[Component, ...]
+    """The components that were not ok."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +56,8 @@ class Recent:
         """Remember how the components that are read were when a round ended."""
         statuses = {c: report.status(c, at) for c in Component if c in target.intervals}
         rounds = self._rounds.setdefault(target.name, deque(maxlen=ROUNDS))
-        rounds.append(Round(at, statuses))
+        trouble = tuple(c for c, status in statuses.items() if status is not Status.OK)
+        rounds.append(Round(at, statuses, worst(statuses.values()), trouble))
         before = self._since.get(target.name, {})
         self._since[target.name] = {
             c: _since(before.get(c), status, at) for c, status in statuses.items()

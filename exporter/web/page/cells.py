@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -41,6 +42,7 @@ class Bar:
     y: int
     width: int
     height: int
+    rounds: int
     status: Status
     told: str
 
@@ -68,15 +70,13 @@ def bars(rounds: tuple[Round, ...], most: int, component: Component | None = Non
 
     As many bars as there were changes, and not as there were rounds: pages stay small.
     """
-    found: list[Bar] = []
-    start = most - len(rounds)
-    run: list[Round] = []
-    for at, one in enumerate(rounds, start=1):
-        run.append(one)
-        following = rounds[at] if at < len(rounds) else None
-        if following is None or _kind(following, component) != _kind(one, component):
-            found.append(_bar(start + at - len(run), run, component))
-            run = []
+    kinds = [_kind(one, component) for one in rounds]
+    found, begins = [], 0
+    for at, kind in enumerate(kinds):
+        if at + 1 == len(kinds) or kinds[at + 1] != kind:
+            run = rounds[begins : at + 1]
+            found.append(_bar(most - len(rounds) + begins, run, *kind))
+            begins = at + 1
     return found
 
 
@@ -86,19 +86,19 @@ def _kind(one: Round, component: Component | None) -> tuple[Status, tuple[Compon
     return one.statuses.get(component, Status.UNKNOWN), ()
 
 
-def _bar(at: int, run: list[Round], component: Component | None) -> Bar:
-    status, trouble = _kind(run[0], component)
+def _bar(at: int, run: Sequence[Round], status: Status, trouble: Iterable[Component]) -> Bar:
     height = _HEIGHTS.get(status, _FULL)
     first, last = f"{run[0].at:%H:%M:%S}", f"{run[-1].at:%H:%M:%S}"
     times = first if first == last else f"{first} to {last}"
-    what = f": {', '.join(trouble)}" if trouble else ""
+    what = ", ".join(trouble)
     return Bar(
         x=at * _WIDTH,
         y=_FULL - height,
         width=len(run) * _WIDTH - 1,
         height=height,
+        rounds=len(run),
         status=status,
-        told=f"{times} {status}{what}",
+        told=f"{times} {status}: {what}" if what else f"{times} {status}",
     )
 
 

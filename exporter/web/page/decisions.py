@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from exporter.model.decision import Result
+from exporter.model.decision import Decision, Result
 from exporter.model.hold import HoldReason
 from exporter.model.redact import redact_text
 from exporter.web.page.words import length, moment
@@ -44,11 +44,6 @@ class DecisionRow:
     count: int
 
     @property
-    def waits(self) -> bool:
-        """Whether a person is asked."""
-        return self.reason == HoldReason.AWAITING_APPROVAL
-
-    @property
     def proposals(self) -> tuple[str, ...]:
         """The operations that wait for a yes."""
         return tuple(dict.fromkeys(item.proposal for item in self.items if item.proposal))
@@ -56,50 +51,64 @@ class DecisionRow:
     @property
     def look(self) -> str:
         """How it is coloured."""
-        return "waiting" if self.waits else str(self.result)
+        return "waiting" if self.reason == HoldReason.AWAITING_APPROVAL else str(self.result)
 
     @property
     def told(self) -> str:
-        """What it comes to, in one line."""
-        if self.result is Result.ACT:
-            return f"{self.policy} does {self.remedy}"
-        return f"{self.policy} holds: {self.reason}" + (f", {self.detail}" if self.detail else "")
+        """What it comes to, in a word or two."""
+        word = self.reason or f"does {self.remedy}"
+        return f"{word}, {self.count} items" if self.count > 1 else word
 
 
-def decision_rows(decisions: Iterable[StandingDecision], now: datetime) -> list[DecisionRow]:
-    """Every decision that is not clear: what acts, what waits for a person, what is held.
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The same before it is put into words, which takes its time: the oldest first."""
 
-    Each the oldest first.
-    """
+    standings: tuple[StandingDecision, ...]
+
+    @property
+    def first(self) -> Decision:
+        """The oldest."""
+        return self.standings[0].decision
+
+    @property
+    def held(self) -> int:
+        """How many of its decisions are held for another reason than that a person is asked."""
+        asked = self.first.reason is HoldReason.AWAITING_APPROVAL
+        return 0 if asked or self.first.result is not Result.HOLD else len(self.standings)
+
+    @property
+    def urgency(self) -> tuple[bool, bool, datetime]:
+        """What acts comes first, then what waits for a person, each the oldest first."""
+        waits = self.first.reason is HoldReason.AWAITING_APPROVAL
+        return self.first.result is not Result.ACT, not waits, self.standings[0].since
+
+
+def group_decisions(decisions: Iterable[StandingDecision]) -> list[Group]:
+    """Every decision that is not clear, the most urgent first."""
     groups: dict[tuple[str, str, Result, str], list[StandingDecision]] = {}
     for standing in decisions:
         one = standing.decision
         if one.result is not Result.CLEAR:
             key = (one.subject.target, one.subject.policy, one.result, str(one.reason or ""))
             groups.setdefault(key, []).append(standing)
-    found = [
-        sorted(group, key=lambda s: (s.since, s.decision.subject.item or ""))
+    found = (
+        Group(tuple(sorted(group, key=lambda s: (s.since, s.decision.subject.item or ""))))
         for group in groups.values()
-    ]
-    found.sort(key=_urgency)
-    return [_row(group, now) for group in found]
+    )
+    return sorted(found, key=lambda group: group.urgency)
 
 
-def _urgency(group: list[StandingDecision]) -> tuple[bool, bool, datetime]:
-    first = group[0].decision
-    waits = first.reason is HoldReason.AWAITING_APPROVAL
-    return first.result is not Result.ACT, not waits, group[0].since
-
-
-def _row(group: list[StandingDecision], now: datetime) -> DecisionRow:
-    first, since = group[0].decision, group[0].since
+def decision_row(group: Group, now: datetime) -> DecisionRow:
+    """A group in words."""
+    first, since = group.first, group.standings[0].since
     items = tuple(
         ItemRow(
             _item(one.decision.subject.item),
             redact_text(one.decision.detail),
             one.decision.proposal,
         )
-        for one in group[:_ITEMS]
+        for one in group.standings[:_ITEMS]
     )
     return DecisionRow(
         policy=first.subject.policy,
@@ -111,7 +120,7 @@ def _row(group: list[StandingDecision], now: datetime) -> DecisionRow:
         since=length(max(now, since).replace(microsecond=0) - since.replace(microsecond=0)),
         since_at=moment(since),
         items=items,
-        count=len(group),
+        count=len(group.standings),
     )
 
 

@@ -11,15 +11,15 @@ from exporter.model.component import WORST_FIRST, Component, Status, worst
 from exporter.model.decision import Result
 from exporter.model.target import Target
 from exporter.web.page.cells import Bar, Cell, bars, cell
-from exporter.web.page.decisions import DecisionRow, decision_rows
+from exporter.web.page.decisions import DecisionRow, Group, decision_row, group_decisions
 from exporter.web.page.operations import operation_row
-from exporter.web.recent import ROUNDS, Past, Round
+from exporter.web.recent import ROUNDS, Past
 from exporter.web.status import TargetStatus, WebStatus
 
 MOST_TARGETS = 100
 """Shown at once; the filters find the others."""
 MOST_DECISIONS = 50
-_MOST_LINES = 3
+_MOST_WANTED = 4
 """Of what policies want about one target, in its row."""
 _MOST_PLANS = 3
 _MOST_PAUSES = 3
@@ -93,10 +93,10 @@ class TargetFilter:
 def overview_facts(now: WebStatus, chosen: TargetFilter) -> dict[str, Any]:
     """Everything that the template of the overview shows."""
     present = {row.target.name: _worst(row, now) for row in now.targets}
-    decisions = decision_rows(now.decisions, now.now)
-    wanted: dict[str, list[DecisionRow]] = {}
-    for decision in decisions:
-        wanted.setdefault(decision.target, []).append(decision)
+    groups = group_decisions(now.decisions)
+    wanted: dict[str, list[Group]] = {}
+    for group in groups:
+        wanted.setdefault(group.first.subject.target, []).append(group)
     fitting = [row for row in now.targets if chosen.takes(row.target, present[row.target.name])]
     fitting.sort(key=lambda r: _urgency(r.target.name, present, wanted))
     shown = columns(now)
@@ -114,9 +114,9 @@ def overview_facts(now: WebStatus, chosen: TargetFilter) -> dict[str, Any]:
         "strip_width": ROUNDS * 4,
         "chosen": chosen,
         "statuses": STATUSES,
-        "tiles": _tiles(present.values(), decisions, now),
-        "decisions": decisions[:MOST_DECISIONS],
-        "more_decisions": max(len(decisions) - MOST_DECISIONS, 0),
+        "tiles": _tiles(present.values(), groups, now),
+        "decisions": [decision_row(group, now.now) for group in groups[:MOST_DECISIONS]],
+        "more_decisions": max(len(groups) - MOST_DECISIONS, 0),
         "clear": sum(s.decision.result is Result.CLEAR for s in now.decisions),
     }
 
@@ -160,7 +160,7 @@ def _unhealthy(status: Status) -> bool:
 
 
 def _urgency(
-    name: str, present: Mapping[str, Status], wanted: Mapping[str, Sequence[DecisionRow]]
+    name: str, present: Mapping[str, Status], wanted: Mapping[str, Sequence[Group]]
 ) -> tuple[int, bool, str]:
     """The worst first; of those that are alike, first what a policy wants something of."""
     return WORST_FIRST.index(present[name]), name not in wanted, name
@@ -169,7 +169,7 @@ def _urgency(
 def _row(
     row: TargetStatus,
     shown: Iterable[Component],
-    wanted: Mapping[str, Sequence[DecisionRow]],
+    wanted: Mapping[str, Sequence[Group]],
     now: WebStatus,
 ) -> TargetRow:
     name = row.target.name
@@ -179,26 +179,26 @@ def _row(
     return TargetRow(
         target=row.target,
         cells=cells,
-        bars=tuple(bars(past.rounds, ROUNDS)),
-        strip=_told(past.rounds),
+        bars=tuple(strip := bars(past.rounds, ROUNDS)),
+        strip=_told(strip),
         troubles=troubles(cells),
         operation=now.operations.get(name),
-        wanted=tuple(mine[:_MOST_LINES]),
-        more_wanted=max(len(mine) - _MOST_LINES, 0),
+        wanted=tuple(decision_row(group, now.now) for group in mine[:_MOST_WANTED]),
+        more_wanted=max(len(mine) - _MOST_WANTED, 0),
     )
 
 
-def _told(rounds: Sequence[Round]) -> str:
-    counts = Counter(str(one.worst) for one in rounds)
+def _told(strip: Sequence[Bar]) -> str:
+    counts: Counter[str] = Counter()
+    for bar in strip:
+        counts[bar.status] += bar.rounds
     told = ", ".join(f"{count} {status}" for status, count in counts.most_common())
-    return f"last {len(rounds)} rounds: {told}" if told else "no round yet"
+    return f"last {counts.total()} rounds: {told}" if told else "no round yet"
 
 
-def _tiles(
-    present: Iterable[Status], decisions: Iterable[DecisionRow], now: WebStatus
-) -> list[Tile]:
+def _tiles(present: Iterable[Status], groups: Iterable[Group], now: WebStatus) -> list[Tile]:
     by_status = Counter(present)
-    held = sum(row.count for row in decisions if row.result is Result.HOLD and not row.waits)
+    held = sum(group.held for group in groups)
     statuses = (Status.UNREACHABLE, Status.DEGRADED, Status.UNKNOWN, Status.OK)
     return [
         *(Tile(by_status[s], str(s), str(s), f"?status={s}") for s in statuses),

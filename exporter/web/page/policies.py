@@ -11,7 +11,6 @@ from exporter.web.policy_bodies import policy_body
 from exporter.web.status import WebStatus
 from exporter.wire.policies import PolicyBody
 
-
 _TARGETS = 20
 """Of a policy, shown by name."""
 

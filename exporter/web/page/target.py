@@ -10,7 +10,7 @@ from exporter.model.component import Component, Status
 from exporter.model.decision import Result
 from exporter.model.duration import format_duration
 from exporter.web.page.cells import Bar, Cell, bars, cell
-from exporter.web.page.decisions import decision_rows
+from exporter.web.page.decisions import decision_row, group_decisions
 from exporter.web.page.overview import troubles
 from exporter.web.present import in_full
 from exporter.web.recent import ROUNDS, Past
@@ -35,7 +35,7 @@ def target_facts(row: TargetStatus, now: WebStatus) -> dict[str, Any]:
     """Everything that the template of a target shows, but what the ledger knows."""
     name, detail = row.target.name, in_full(row, now)
     mine = [s for s in now.decisions if s.decision.subject.target == name]
-    decisions = decision_rows(mine, now.now)
+    decisions = [decision_row(group, now.now) for group in group_decisions(mine)]
     held = {decision.policy for decision in decisions}
     components = component_rows(row, now)
     return {

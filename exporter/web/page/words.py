@@ -54,7 +54,7 @@ def scalar(value: object) -> str:
 
 
 def visible(value: object) -> object:
-    """Text from outside in which nothing is hidden: a character that does is written as its code."""
+    """Text in which nothing is hidden: what changes how it reads is written as its code."""
     if type(value) is not str or (value.isascii() and value.isprintable()):
         return value  # what a template made itself is Markup
     return _TRICKS.sub(lambda found: f"\\u{ord(found[0]):04x}", value)
