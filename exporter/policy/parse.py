@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import time, timedelta
 from fractions import Fraction
 from types import MappingProxyType
@@ -26,12 +26,14 @@ from exporter.policy.actions import (
     NEEDS_MENDING,
     highest_mode,
 )
+from exporter.policy.blockers import Blocker, read_blocker
 from exporter.policy.breaker import Breaker
 from exporter.policy.cel import Condition, compile_condition
 from exporter.policy.cel_errors import ConditionError
 from exporter.policy.complaints import spell, where
 from exporter.policy.document import Document, Mark, Path, Problem
 from exporter.policy.fields import FOREVER, MIDNIGHT
+from exporter.policy.matchers import MatcherError
 from exporter.policy.policy import Policy, Selector, Verify
 from exporter.policy.schema import (
     EXAMPLES,
@@ -111,8 +113,10 @@ class _Parser:
                 path: Path = ("policies", index)
                 condition, arguments = self._condition(row, path), self._arguments(row, path)
                 self._check_limits(row, path)
+                blockers = self._blockers(row, path)
                 if model is not None and condition is not None and arguments is not None:
-                    policies.append(self._policy(model.policies[index], condition, arguments, path))
+                    policy = self._policy(model.policies[index], condition, arguments, path)
+                    policies.append(replace(policy, block_on_alerts=blockers))
         return policies
 
     def _empty_values(self) -> None:
@@ -225,6 +229,17 @@ class _Parser:
                 message = f"{name} would do the same again and again; add {_ONCE}"
                 self._add(self._document.mark((*path, "limits")), (*path, "limits"), message)
 
+    def _blockers(self, row: dict[str, Any], path: Path) -> tuple[Blocker, ...]:
+        written = row.get("block_on_alerts")
+        blockers = []
+        for index, text in enumerate(written if isinstance(written, list) else ()):
+            inner = (*path, "block_on_alerts", index)
+            try:
+                blockers += [read_blocker(text)] if isinstance(text, str) else []
+            except MatcherError as error:
+                self._add(self._document.inside(inner, error.offset), inner, str(error))
+        return tuple(blockers)
+
     def _policy(
         self, model: PolicyModel, condition: Condition, arguments: dict[str, Any], path: Path
     ) -> Policy:
@@ -260,7 +275,7 @@ class _Parser:
         """The places of the parts that are checked later, against targets."""
         parts: list[Path] = [("name",), ("targets",), ("targets", "names"), ("targets", "labels")]
         parts += [("mode",), ("for_each",), ("when",), ("verify",), ("verify", "within")]
-        parts += [("notify",), ("action",), *(("action", action, name) for name in arguments)]
+        parts += [("block_on_alerts",), ("notify",), ("action",), *(("action", action, name) for name in arguments)]
         document = self._document
         return {
             ".".join(map(str, part)): self._text(document.mark((*path, *part)))

@@ -1,0 +1,147 @@
+"""What Alertmanager told last, as policies ask it: which alerts fire, which targets are silenced.
+
+Facts only, with the time they were read; whether they hold a policy is for ``alarm_gates``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from exporter.model.target import Target
+from exporter.policy.matchers import Matcher, Sign
+from exporter.policy.regex import PatternError
+
+OWN_LABEL = "generated_by"
+OWN_VALUE = "restate-medic"
+"""Every alert that is made of restate-medic's metrics carries this label from its rule: it is
+about a fault that policies are to repair, so it must not hold them back."""
+TARGET_LABEL = "target"
+"""The label in which alerts and silences name a target, as restate-medic's metrics do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """An alert that fires."""
+
+    labels: Mapping[str, str]
+    since: datetime
+    silenced_by: tuple[str, ...] = ()
+    """The silences that cover it now, as Alertmanager says."""
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return self.labels.get("alertname") or "an alert without a name"
+
+    @property
+    def own(self) -> bool:
+        """Whether it is one of restate-medic's."""
+        return self.labels.get(OWN_LABEL) == OWN_VALUE
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """A silence in force when it was read."""
+
+    id: str
+    matchers: tuple[Matcher, ...]
+    author: str
+    comment: str
+    until: datetime
+
+    def covers(self, target: Target) -> bool:
+        """Whether it would match every alert of restate-medic about the target.
+
+        Such an alert is known to have the target's name, its labels of the configuration and
+        restate-medic's own; all other labels count as absent, so that a silence of one kind of
+        alert does not cover the target.
+        """
+        labels = {**target.labels, TARGET_LABEL: target.name, OWN_LABEL: OWN_VALUE}
+        return all(_may_match(matcher, labels) for matcher in self.matchers)
+
+    def names(self, target: Target) -> bool:
+        """Whether one of its matchers asks for the target by name."""
+        labels = {TARGET_LABEL: target.name}
+        return any(
+            m.name == TARGET_LABEL and m.sign.wants and _may_match(m, labels) for m in self.matchers
+        )
+
+
+def _may_match(matcher: Matcher, labels: Mapping[str, str]) -> bool:
+    """What cannot be read might match."""
+    try:
+        return matcher.matches(labels)
+    except PatternError:
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """One reading of an Alertmanager: everything that fires, and every silence in force."""
+
+    read_at: datetime
+    """When it began to be read."""
+    alerts: tuple[Alert, ...] = ()
+    silences: tuple[Silence, ...] = ()
+    _blocking: list[Alert] = field(default_factory=list, init=False, repr=False, compare=False)
+    """The alerts that may hold a policy: not silenced, and not restate-medic's own."""
+    _by_label: dict[tuple[str, str], list[Alert]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+    _silenced: dict[object, Silence | None] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    def __post_init__(self) -> None:
+        self._blocking.extend(a for a in self.alerts if not a.silenced_by and not a.own)
+        for alert in self._blocking:
+            for pair in alert.labels.items():
+                self._by_label.setdefault(pair, []).append(alert)
+
+    def firing(self, matchers: tuple[Matcher, ...]) -> Alert | None:
+        """The first alert that may hold a policy and fits all matchers."""
+        named = [
+            self._by_label.get((m.name, m.value), [])
+            for m in matchers
+            if m.sign is Sign.EQUAL and m.value
+        ]
+        some = min(named, key=len) if named else self._blocking
+        return next((a for a in some if all(m.matches(a.labels) for m in matchers)), None)
+
+    def silencing(self, target: Target) -> Silence | None:
+        """The silence that holds the target's policies, if there is one.
+
+        One that covers the target, or one that names it and silences an alert of restate-medic
+        about it now: a person who silences what fires about a target is at work on it.
+        """
+        key: Any = (target.name, *target.labels.items())
+        if key not in self._silenced:
+            silences = self.silences
+            about = next((s for s in silences if s.covers(target)), None)
+            self._silenced[key] = about or self._at_work_on(target)
+        return self._silenced[key]
+
+    def _at_work_on(self, target: Target) -> Silence | None:
+        ids = {
+            ident
+            for alert in self.alerts
+            if alert.own and alert.labels.get(TARGET_LABEL) == target.name
+            for ident in alert.silenced_by
+        }
+        return next((s for s in self.silences if s.id in ids and s.names(target)), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Alarms:
+    """What is known of a configured Alertmanager."""
+
+    max_age: timedelta
+    heard: Heard | None = None
+    """The newest reading; None when there was none yet."""
+    trouble: str = ""
+    """Why it could not be read again since; a sentence without secrets."""
+    silences: bool = True
+    """Whether silences hold policies; then all policies need to know them."""
