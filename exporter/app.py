@@ -13,6 +13,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from exporter.alertmanager import AlertmanagerApi, AlertWatch, Source
 from exporter.backends import dalp, direct
 from exporter.backends.backend import Backend
 from exporter.fleet import Fleet
@@ -32,10 +33,12 @@ from exporter.policy.policy import Policy
 from exporter.policy.served import Served
 from exporter.policy.wanted import wanted_by
 from exporter.remediate import OnClosed, Remediator
+from exporter.settings.alertmanager import AlertmanagerSettings
 from exporter.settings.load import Configuration
-from exporter.settings.schema import Settings, TargetSettings
+from exporter.settings.schema import Settings
 from exporter.settings.secrets import TokenSource
-from exporter.transport import Transport
+from exporter.settings.targets import TargetSettings
+from exporter.transport import Transport, authorization
 from exporter.verification import Verifier
 from exporter.web.address import parse_address
 from exporter.web.tls import server_context
@@ -63,6 +66,7 @@ class Built:
     backends: dict[str, Backend]
     policies: tuple[Policy, ...]
     destinations: dict[str, Destination]
+    alertmanager: Source | None = None
 
 
 def check(configuration: Configuration) -> tuple[Policy, ...]:
@@ -81,7 +85,13 @@ def check(configuration: Configuration) -> tuple[Policy, ...]:
         base=configuration.base,
     )
     notifiers = configuration.settings.notifiers
-    check_against(policies, configuration.targets, served(configuration), notifiers)
+    check_against(
+        policies,
+        configuration.targets,
+        served(configuration),
+        notifiers,
+        alertmanager=configuration.settings.alertmanager is not None,
+    )
     return policies
 
 
@@ -100,6 +110,7 @@ class Engine:
         built: Built,
         transport: Transport,
         notifier: Notifier,
+        alerts: AlertWatch,
         fleet: Fleet,
         ledger: Ledger | None,
         remediator: Remediator | None,
@@ -111,6 +122,7 @@ class Engine:
         self._built = built
         self._transport = transport
         self.notifier = notifier
+        self.alerts = alerts
         self.fleet = fleet
         self._ledger = ledger
         self._remediator = remediator
@@ -191,6 +203,7 @@ class Engine:
             if built.backends.get(name) is not backend:
                 self.fleet.forget(name)
         self.notifier.configure(built.destinations)
+        self.alerts.configure(built.alertmanager)
         self._built = built
         self._tell_what_is_wanted()
 
@@ -212,12 +225,40 @@ def build(
     A target that is written as ``before`` keeps its backend, and with it what paces its scans.
     """
     backends = _backends(configuration, transport, tell, before)
-    return Built(configuration, backends, check(configuration), _destinations(configuration))
+    return Built(
+        configuration,
+        backends,
+        check(configuration),
+        _destinations(configuration),
+        _alertmanager(configuration.settings.alertmanager, transport),
+    )
 
 
 def _destinations(configuration: Configuration) -> dict[str, Destination]:
     notifiers = configuration.settings.notifiers.items()
     return {name: Destination(TokenSource(one.webhook), one.format) for name, one in notifiers}
+
+
+def _alertmanager(written: AlertmanagerSettings | None, transport: Transport) -> Source | None:
+    if written is None:
+        return None
+    secret = TokenSource(written.basic_auth.password if written.basic_auth else written.token)
+    user = written.basic_auth.username if written.basic_auth else None
+    api = AlertmanagerApi(
+        transport,
+        url=written.url,
+        authorization=lambda: authorization(secret(), user),
+        warm_up=written.warm_up,
+        watchdog=written.watched,
+    )
+    return Source(
+        written=written,
+        api=api,
+        interval=written.interval,
+        max_age=written.max_age,
+        silences=written.silences,
+        refresh_secrets=secret.refresh,
+    )
 
 
 def _backends(
@@ -278,6 +319,7 @@ async def open_engine(  # noqa: PLR0913 - one argument an event that somebody ma
     on_proposed: Callable[[Operation], None] = lambda _operation: None,
     on_ledger_failure: Callable[[], None] = lambda: None,
     on_receipt: Callable[[Receipt], None] = lambda _receipt: None,
+    on_alerts: Callable[[datetime | None], None] = lambda _heard_at: None,
     now: Callable[[], datetime] = utc_now,
 ) -> AsyncIterator[Engine]:
     """Open everything, and close it in reverse.
@@ -296,6 +338,8 @@ async def open_engine(  # noqa: PLR0913 - one argument an event that somebody ma
             else Built(configuration, _backends(configuration, transport, tell, None), (), {})
         )
         notifier.configure(built.destinations)
+        alerts = AlertWatch(now=now, on_heard=on_alerts)
+        alerts.configure(built.alertmanager)
         fleet = Fleet()
         ledger: Ledger | None = None
         if with_ledger:
@@ -328,6 +372,7 @@ async def open_engine(  # noqa: PLR0913 - one argument an event that somebody ma
             built=built,
             transport=transport,
             notifier=notifier,
+            alerts=alerts,
             fleet=fleet,
             ledger=ledger,
             remediator=remediator,

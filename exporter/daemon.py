@@ -89,6 +89,7 @@ async def run_daemon(configure: Callable[[], Configuration]) -> int:
                 on_proposed=daemon.operation_proposed,
                 on_ledger_failure=daemon.instruments.ledger_failed,
                 on_receipt=daemon.instruments.told,
+                on_alerts=daemon.instruments.alertmanager_heard,
             )
         )
         daemon.take(engine)
@@ -167,7 +168,10 @@ class Daemon:
             ledger=engine.ledger,
             remediator=engine.remediator,
             surroundings=Surroundings(
-                ledger=engine.ledger, remediator=engine.remediator, ownership=engine.ownership
+                ledger=engine.ledger,
+                remediator=engine.remediator,
+                ownership=engine.ownership,
+                alarms=lambda: engine.alerts.alarms,
             ),
             instruments=self.instruments,
             now=engine.now,
@@ -219,6 +223,7 @@ class Daemon:
             keeping,
             asyncio.ensure_future(self._every(_SWEEP_SECONDS, self._sweep)),
             asyncio.ensure_future(self._every(REFRESH_SECONDS, self._refresh_keys)),
+            asyncio.ensure_future(self._every(_SWEEP_SECONDS, self.engine.alerts.look)),
             asyncio.ensure_future(
                 self._every(min(_LEFT_BEHIND_SECONDS, self._keeping_seconds), self._left_behind)
             ),

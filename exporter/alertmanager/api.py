@@ -64,14 +64,16 @@ class AlertmanagerApi:
         answer = await self._http.request("GET", _STATUS)
         self._check_started(answer, read_as(STATUS, answer), now)
         answer = await self._http.request("GET", _ALERTS)
-        alerts = alerts_of(read_as(ALERTS, answer))
+        firing = read_as(ALERTS, answer)
+        alerts = alerts_of(firing)
         if self._watchdog and not any(
             all(m.matches(alert.labels) for m in self._watchdog) for alert in alerts
         ):
             said = ", ".join(map(str, self._watchdog))
             raise _not_ready(answer, f"the watchdog {said} does not fire, so others may be missing")
         answer = await self._http.request("GET", _SILENCES)
-        return Heard(now, alerts, silences_of(read_as(SILENCES, answer)))
+        silences = read_as(SILENCES, answer)
+        return Heard(now, alerts, silences_of(silences))
 
     def _check_started(self, answer: Answer, status: StatusBody, now: datetime) -> None:
         """It keeps alerts in memory only: right after its start it knows of none that fires."""

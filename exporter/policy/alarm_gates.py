@@ -5,7 +5,6 @@ Asked when a policy decides and again before each write. What is not known holds
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from exporter.model.decision import Verdict
@@ -36,15 +35,16 @@ def silenced(case: Case) -> Verdict:
     return _silenced(case.target, case.world, case.now)
 
 
-def alarm_verdicts(policy: Policy, target: Target, world: World, now: datetime) -> Iterator[Verdict]:
-    """All three verdicts, in the order of the gates."""
-    waived = policy.waives
-    for reason, verdict in (
-        (HoldReason.ALERTS_UNKNOWN, lambda: _unknown(policy, world, now)),
-        (HoldReason.ALERT_FIRING, lambda: _firing(policy, target, world, now)),
-        (HoldReason.SILENCED, lambda: _silenced(target, world, now)),
-    ):
-        yield PASSES[reason] if reason in waived else verdict()
+def alarm_verdicts(
+    policy: Policy, target: Target, world: World, now: datetime
+) -> tuple[Verdict, ...]:
+    """The verdicts of all three that the policy must pass, in the order of the gates."""
+    verdicts = (
+        _unknown(policy, world, now),
+        _firing(policy, target, world, now),
+        _silenced(target, world, now),
+    )
+    return tuple(verdict for verdict in verdicts if verdict.gate not in policy.waives)
 
 
 def _unknown(policy: Policy, world: World, now: datetime) -> Verdict:

@@ -146,7 +146,7 @@ def _unreadable(character: str) -> str:
         case '"':
             return 'a quote is never closed; write " at the end of the value'
         case "'" | "`":
-            return f'values stand in double quotes, as in {_EXAMPLE}'
+            return f"values stand in double quotes, as in {_EXAMPLE}"
         case "\\":
             return "a value with a backslash needs quotes"
         case _:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Self
+from urllib.parse import urlsplit
 
 from pydantic import field_validator, model_validator
 
@@ -80,6 +81,8 @@ class AlertmanagerSettings(Section):
     def _fits(self) -> Self:
         if self.token is not None and self.basic_auth is not None:
             raise problem(("basic_auth",), "stands beside token; write only one of them")
+        if self.secrets and urlsplit(self.url).username is not None:
+            raise problem(("url",), "carries a user name beside token or basic_auth; remove it")
         if self.max_age <= self.interval:
             raise problem(
                 ("max_age",), "is not longer than interval, so it would be unknown in between"
