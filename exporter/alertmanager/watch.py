@@ -59,7 +59,9 @@ class AlertWatch:
             before.refresh_secrets()
             return
         self._source = source
-        self._alarms = None if source is None else Alarms(source.max_age, silences=source.silences)
+        self._alarms = (
+            None if source is None else Alarms(source.max_age, silences_count=source.silences)
+        )
         self._due = self._clock()
         self._on_heard(None)
 

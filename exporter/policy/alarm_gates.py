@@ -87,7 +87,7 @@ def _by(silence: Silence) -> Verdict:
 
 
 def _silences_count(world: World) -> bool:
-    return world.alarms is not None and world.alarms.silences
+    return world.alarms is not None and world.alarms.silences_count
 
 
 def _known(world: World, now: datetime) -> Heard | None:

@@ -143,5 +143,5 @@ class Alarms:
     """The newest reading; None when there was none yet."""
     trouble: str = ""
     """Why it could not be read again since; a sentence without secrets."""
-    silences: bool = True
+    silences_count: bool = True
     """Whether silences hold policies; then all policies need to know them."""

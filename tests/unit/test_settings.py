@@ -375,7 +375,6 @@ def test_unknown_keys_are_refused(write: Write, more: str, line: str) -> None:
     ("more", "line"),
     [
         ("target_files: [a]\n", "5:15: target_files: "),
-        ("alertmanager: {url: http://a}\n", "5:15: alertmanager: "),
         ("history: {keep: 7d}\n", "5:10: history: "),
         ("history:\n", "5:1: history: "),
         ("    node_url: http://h:5122\n", "5:15: targets[0].node_url: "),
