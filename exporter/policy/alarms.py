@@ -11,7 +11,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from exporter.model.target import Target
-from exporter.policy.matchers import Matcher, Sign
+from exporter.policy.alert_index import AlertIndex
+from exporter.policy.matchers import Matcher
 from exporter.policy.regex import PatternError
 
 OWN_LABEL = "generated_by"
@@ -60,7 +61,8 @@ class Silence:
         alert does not cover the target.
         """
         labels = {**target.labels, TARGET_LABEL: target.name, OWN_LABEL: OWN_VALUE}
-        return all(_may_match(matcher, labels) for matcher in self.matchers)
+        # Patterns last: most silences are about something else, and cost more to tell.
+        return all(_may_match(m, labels) for m in sorted(self.matchers, key=_is_pattern))
 
     def names(self, target: Target) -> bool:
         """Whether one of its matchers asks for the target by name."""
@@ -68,6 +70,10 @@ class Silence:
         return any(
             m.name == TARGET_LABEL and m.sign.wants and _may_match(m, labels) for m in self.matchers
         )
+
+
+def _is_pattern(matcher: Matcher) -> bool:
+    return matcher.sign.is_regex
 
 
 def _may_match(matcher: Matcher, labels: Mapping[str, str]) -> bool:
@@ -86,30 +92,19 @@ class Heard:
     """When it began to be read."""
     alerts: tuple[Alert, ...] = ()
     silences: tuple[Silence, ...] = ()
-    _blocking: list[Alert] = field(default_factory=list, init=False, repr=False, compare=False)
-    """The alerts that may hold a policy: not silenced, and not restate-medic's own."""
-    _by_label: dict[tuple[str, str], list[Alert]] = field(
-        default_factory=dict, init=False, repr=False, compare=False
-    )
+    _blocking: AlertIndex[Alert] = field(init=False, repr=False, compare=False)
+    """Of the alerts that may hold a policy: not silenced, and not restate-medic's own."""
     _silenced: dict[object, Silence | None] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 
     def __post_init__(self) -> None:
-        self._blocking.extend(a for a in self.alerts if not a.silenced_by and not a.own)
-        for alert in self._blocking:
-            for pair in alert.labels.items():
-                self._by_label.setdefault(pair, []).append(alert)
+        some = (a for a in self.alerts if not a.silenced_by and not a.own)
+        object.__setattr__(self, "_blocking", AlertIndex(some))  # once, before anybody sees it
 
     def firing(self, matchers: tuple[Matcher, ...]) -> Alert | None:
-        """The first alert that may hold a policy and fits all matchers."""
-        named = [
-            self._by_label.get((m.name, m.value), [])
-            for m in matchers
-            if m.sign is Sign.EQUAL and m.value
-        ]
-        some = min(named, key=len) if named else self._blocking
-        return next((a for a in some if all(m.matches(a.labels) for m in matchers)), None)
+        """An alert that may hold a policy and fits all matchers."""
+        return self._blocking.find(matchers)
 
     def silencing(self, target: Target) -> Silence | None:
         """The silence that holds the target's policies, if there is one.

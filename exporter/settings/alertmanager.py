@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import field_validator, model_validator
 
+from exporter.model.duration import format_duration
 from exporter.policy.blockers import read_watchdog
 from exporter.policy.matchers import Matcher
 from exporter.settings.fields import BaseUrl, Duration, Interval, problem
@@ -84,7 +85,8 @@ class AlertmanagerSettings(Section):
         if self.secrets and urlsplit(self.url).username is not None:
             raise problem(("url",), "carries a user name beside token or basic_auth; remove it")
         if self.max_age <= self.interval:
-            raise problem(
-                ("max_age",), "is not longer than interval, so it would be unknown in between"
+            message = (
+                "is not longer than interval, so it would be unknown in between; write more than"
             )
+            raise problem(("max_age",), f"{message} {format_duration(self.interval)}")
         return self

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.policy.matchers import Matcher, MatcherError, Sign, parse_matchers
-from exporter.policy.regex import LONGEST_PATTERN, PatternError, matches_whole, quoted
+from exporter.policy.regex import LONGEST_PATTERN, PatternError, matches_whole, quoted, which_match
 
 EQUAL, NOT_EQUAL, REGEX, NOT_REGEX = Sign
 LABELS = st.sampled_from(["severity", "target", "größe", "a b"])
@@ -137,6 +137,16 @@ def test_a_quoted_text_matches_itself_alone(text: str, other: str) -> None:
         return  # no label can hold it
     assert matches_whole(quoted(text), text)
     assert matches_whole(quoted(text), other) is (text == other)
+
+
+LINES = st.lists(st.text(alphabet="ab.\nx", max_size=4), max_size=40)
+ANCHORED = st.sampled_from(["", "^", "$", r"\A", r"\z", "(?i)", "(?-m)", "(?s)", r"\b", "[^b]*"])
+
+
+@given(st.tuples(ANCHORED, PATTERNS, ANCHORED).map("".join), LINES)
+def test_asking_about_many_texts_is_asking_about_each(pattern: str, texts: list[str]) -> None:
+    """Whatever a pattern says of lines and ends, and whatever lines are in a text."""
+    assert which_match(pattern, texts) == {t for t in texts if matches_whole(pattern, t)}
 
 
 def test_patterns_are_re2_and_end() -> None:
