@@ -12,7 +12,7 @@ from typing import Any
 
 from exporter.model.target import Target
 from exporter.policy.alert_index import AlertIndex
-from exporter.policy.matchers import Matcher
+from exporter.policy.matchers import Matcher, Sign
 from exporter.policy.regex import PatternError
 
 OWN_LABEL = "generated_by"
@@ -53,6 +53,12 @@ class Silence:
     comment: str
     until: datetime
 
+    @property
+    def only_about(self) -> str | None:
+        """The one value of the label ``target`` that it asks for, if it asks for one."""
+        asked = (m for m in self.matchers if m.name == TARGET_LABEL and m.sign is Sign.EQUAL)
+        return next((m.value for m in asked), None)
+
     def covers(self, target: Target) -> bool:
         """Whether it would match every alert of restate-medic about the target.
 
@@ -61,8 +67,7 @@ class Silence:
         alert does not cover the target.
         """
         labels = {**target.labels, TARGET_LABEL: target.name, OWN_LABEL: OWN_VALUE}
-        # Patterns last: most silences are about something else, and cost more to tell.
-        return all(_may_match(m, labels) for m in sorted(self.matchers, key=_is_pattern))
+        return all(_may_match(matcher, labels) for matcher in self.matchers)
 
     def names(self, target: Target) -> bool:
         """Whether one of its matchers asks for the target by name."""
@@ -70,10 +75,6 @@ class Silence:
         return any(
             m.name == TARGET_LABEL and m.sign.wants and _may_match(m, labels) for m in self.matchers
         )
-
-
-def _is_pattern(matcher: Matcher) -> bool:
-    return matcher.sign.is_regex
 
 
 def _may_match(matcher: Matcher, labels: Mapping[str, str]) -> bool:
@@ -94,6 +95,14 @@ class Heard:
     silences: tuple[Silence, ...] = ()
     _blocking: AlertIndex[Alert] = field(init=False, repr=False, compare=False)
     """Of the alerts that may hold a policy: not silenced, and not restate-medic's own."""
+    _silences: dict[str | None, list[Silence]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+    """By the target they can be about only; None: others too."""
+    _own_silenced: dict[str, set[str]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+    """By target: the silences that cover own alerts about it."""
     _silenced: dict[object, Silence | None] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -101,6 +110,12 @@ class Heard:
     def __post_init__(self) -> None:
         some = (a for a in self.alerts if not a.silenced_by and not a.own)
         object.__setattr__(self, "_blocking", AlertIndex(some))  # once, before anybody sees it
+        for silence in self.silences:
+            self._silences.setdefault(silence.only_about, []).append(silence)
+        for alert in self.alerts:
+            if alert.own and alert.silenced_by:
+                about = self._own_silenced.setdefault(alert.labels.get(TARGET_LABEL, ""), set())
+                about.update(alert.silenced_by)
 
     def firing(self, matchers: tuple[Matcher, ...]) -> Alert | None:
         """An alert that may hold a policy and fits all matchers."""
@@ -114,19 +129,14 @@ class Heard:
         """
         key: Any = (target.name, *target.labels.items())
         if key not in self._silenced:
-            silences = self.silences
-            about = next((s for s in silences if s.covers(target)), None)
-            self._silenced[key] = about or self._at_work_on(target)
+            some = [s for n in (target.name, None) for s in self._silences.get(n, ())]
+            about = next((s for s in some if s.covers(target)), None)
+            self._silenced[key] = about or self._at_work_on(target, some)
         return self._silenced[key]
 
-    def _at_work_on(self, target: Target) -> Silence | None:
-        ids = {
-            ident
-            for alert in self.alerts
-            if alert.own and alert.labels.get(TARGET_LABEL) == target.name
-            for ident in alert.silenced_by
-        }
-        return next((s for s in self.silences if s.id in ids and s.names(target)), None)
+    def _at_work_on(self, target: Target, some: list[Silence]) -> Silence | None:
+        ids = self._own_silenced.get(target.name, ())
+        return next((s for s in some if s.id in ids and s.names(target)), None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,8 +49,8 @@ class AlertIndex(Generic[T]):
         values = self._by_label.get(matcher.name, {})
         if not matcher.sign.is_regex:
             return values.get(matcher.value, [])
-        fitting = self._values_that_fit(matcher)
-        return [alert for value in values if value in fitting for alert in values[value]]
+        fitting = sorted(self._values_that_fit(matcher))
+        return [alert for value in fitting for alert in values[value]]
 
     def _fits(self, matcher: Matcher, alert: T) -> bool:
         return self._fits_value(matcher, alert.labels.get(matcher.name, "")) is matcher.sign.wants

@@ -17,10 +17,11 @@ from cel_expr_python import cel
 LONGEST_PATTERN = 4096
 """Characters. Patterns of silences come from outside."""
 _REMEMBERED = 65_536
-_SPECIAL = re.compile("([^0-9A-Za-z_\x80-\U0010ffff])")
+_SPECIAL = re.compile("[^\x000-9A-Za-z_\x80-\U0010ffff]")
 _NOT_BY_LINES = re.compile(r"\\[AzQ]|\(\?(?!:|P|i\))")
 """Whether a pattern may say something about the end of the text that a line's end does not fit."""
 _FEW = 8
+_NUL = "\ufffd"
 _COMPLAINT = "invalid regular expression: "
 
 
@@ -60,8 +61,10 @@ def _may_match_one(pattern: str, texts: Sequence[str]) -> bool:
 
 
 def _search(whole: str, text: str) -> bool:
+    # CEL's Python takes a NUL for the end of a text.
+    data = {"text": text.replace("\0", _NUL), "pattern": whole.replace("\0", _NUL)}
     try:
-        answer = _program().eval(data={"text": text, "pattern": whole}).value()
+        answer = _program().eval(data=data).value()
     except (RuntimeError, ValueError, TypeError) as error:
         raise PatternError(_why(str(error), whole)) from error
     if answer is True or answer is False:
@@ -71,7 +74,7 @@ def _search(whole: str, text: str) -> bool:
 
 def quoted(text: str) -> str:
     """A pattern that matches this text and nothing else."""
-    return _SPECIAL.sub(r"\\\1", text).replace("\\\x00", r"\x00")
+    return _SPECIAL.sub(lambda found: "\\" + found[0], text)
 
 
 def _why(message: str, whole: str) -> str:

@@ -1,8 +1,7 @@
 """What deciding costs: every policy on every target, beside evaluating the bare conditions.
 
 Both run in this process, one after the other, on the same made-up fleet. Most pairs are clear, a
-quarter hold for different reasons, and a few policies run over items. A tenth comes as far as to
-ask about alerts: a thousand that fire and a hundred silences, read anew each round. By hand:
+quarter hold for different reasons, and a few policies run over items. By hand:
 ``python -m tests.benchmarks.decide``.
 """
 
@@ -24,11 +23,9 @@ from exporter.model.findings import Findings
 from exporter.model.operation import Usage
 from exporter.model.report import Report
 from exporter.model.target import Target
-from exporter.policy.alarms import Alarms, Alert, Heard, Silence
 from exporter.policy.decide import decide
 from exporter.policy.document import read_document
 from exporter.policy.fleet_health import FleetHealth
-from exporter.policy.matchers import parse_matchers
 from exporter.policy.parse import parse
 from exporter.policy.policy import Policy
 from exporter.policy.sight import Sight
@@ -38,7 +35,6 @@ from tests.benchmarks import synthetic
 TARGETS = 1_000
 AIM_US = 10.0
 _ROUND = timedelta(seconds=15)
-_ALERTS, _SILENCES = 1_000, 100
 _CLEAR = (
     "size(services.missing) > 0",
     'ingress.status == "unreachable" && admin.status == "ok"',
@@ -53,22 +49,12 @@ _CLEAR = (
     'target.kind == "dalp" && admin.age > duration("1h")',
     "size(services.unexposed) > 0",
 )
-_BLOCKS = {
-    "block_on_alerts": [
-        'severity="critical", target="$target"',
-        'instance=~".*$target.*:9100", severity="page"',
-    ],
-    "storm": {"max_unhealthy": "100%", "at_most": 1_000_000},
-}
 _HELD: tuple[tuple[str, dict[str, object]], ...] = (
     ("invocations.paused > 0", {"for": "1h"}),
-    ("workflows.failed > 0", {"mode": "observe", **_BLOCKS}),
+    ("workflows.failed > 0", {"mode": "observe"}),
     ("size(deployments.drained) > 0", {"for": "30m"}),
     ("invocations.suspended > 0", {"mode": "off"}),
-    (
-        "size(services.registered) == 2",
-        {"limits": [{"scope": "policy", "max": 0, "per": "1h"}], **_BLOCKS},
-    ),
+    ("size(services.registered) == 2", {"limits": [{"scope": "policy", "max": 0, "per": "1h"}]}),
 )
 _EACH = (
     'size(item.missing) > 0 && item.reachable == "yes"',
@@ -132,39 +118,11 @@ def policies() -> tuple[Policy, ...]:
     return tuple(found.policies)
 
 
-def firing() -> tuple[Alert, ...]:
-    """A thousand alerts that concern no target's policies, though some name one."""
-    return tuple(
-        Alert(
-            {
-                "alertname": f"Alert{number % 50}",
-                "severity": ("critical", "page", "warning")[number % 3],
-                "instance": f"host-{number}:9100",
-                "job": "node",
-                **({"target": f"t{number:04}"} if number % 3 == 2 else {}),
-            },
-            synthetic.START,
-        )
-        for number in range(_ALERTS)
-    )
-
-
-def silences() -> tuple[Silence, ...]:
-    """A hundred silences of other targets, half of them by a pattern."""
-    texts = (f'target{"=~" if n % 2 else "="}"other-{n}"' for n in range(_SILENCES))
-    return tuple(
-        Silence(str(n), tuple(p.matcher for p in parse_matchers(text)), "", "", synthetic.START)
-        for n, text in enumerate(texts)
-    )
-
-
 class Fleet:
     """Made-up targets that are read and decided again and again, as rounds do it."""
 
-    def __init__(self, targets: int, *, alerts: bool = True) -> None:
+    def __init__(self, targets: int) -> None:
         self.policies = policies()
-        self._fires, self._silences = (firing(), silences()) if alerts else ((), ())
-        self._heard = Heard(synthetic.START)
         names = ("Orders", "Mail")
         self.targets = tuple(synthetic.target(f"t{n:04}", names) for n in range(targets))
         self._views = synthetic.views(names)
@@ -177,9 +135,8 @@ class Fleet:
         self.decisions: list[tuple[Decision, ...]] = []
 
     def read(self) -> None:
-        """A fresh reading of every target and of Alertmanager, a round later."""
+        """A fresh reading of every target, a round later."""
         self._now += _ROUND
-        self._heard = Heard(self._now, self._fires, self._silences)
         reports = [synthetic.report(t, self._now, self._views) for t in self.targets]
         self._seen = [
             (target, report, derive(report, target, now=self._now))
@@ -225,7 +182,6 @@ class Fleet:
             others=lambda policy: self._health.others(policy, target, now=self._now),
             failures=self._standing.failures,
             failures_of=self._standing.failures_of,
-            alarms=Alarms(_ROUND, self._heard),
         )
 
     def _usage(
@@ -236,7 +192,7 @@ class Fleet:
         )
 
 
-def measure(targets: int = TARGETS, repeat: int = 5, *, alerts: bool = True) -> DecideResult:
+def measure(targets: int = TARGETS, repeat: int = 5) -> DecideResult:
     """Several rounds of everything; the first one, which starts every waiting, does not count.
 
     CPU time, with the garbage collector set as the daemon sets it.
@@ -244,7 +200,7 @@ def measure(targets: int = TARGETS, repeat: int = 5, *, alerts: bool = True) -> 
     before = gc.get_threshold()
     settle_memory()
     try:
-        return _measure(Fleet(targets, alerts=alerts), repeat)
+        return _measure(Fleet(targets), repeat)
     finally:
         gc.set_threshold(*before)
         gc.unfreeze()
@@ -270,12 +226,11 @@ def _measure(fleet: Fleet, repeat: int) -> DecideResult:
 
 def main() -> None:
     """Measure and print."""
-    without, result = measure(alerts=False), measure()
+    result = measure()
     print(f"deciding for {result.targets} targets x {result.policies} policies:")
     print(
         f"  a pair              {result.pair_us:8.1f} us (aim {AIM_US:g}), {result.held:.0%} hold"
     )
-    print(f"  without any alert   {without.pair_us:8.1f} us")
     print(f"  bare condition      {result.evaluate_us:8.1f} us, {result.ratio:.1f} times less")
 
 

@@ -127,14 +127,9 @@ def test_no_text_crashes_the_reader(text: str) -> None:
     assert 0 <= offset <= len(text)
 
 
-@given(st.text(max_size=8), st.text(max_size=8))
+@given(*[st.text(st.characters(exclude_characters="\ufffd", codec="utf-8"), max_size=8)] * 2)
 def test_a_quoted_text_matches_itself_alone(text: str, other: str) -> None:
     """A target's name in a pattern is a name, not a pattern."""
-    try:
-        text.encode()
-        other.encode()
-    except UnicodeEncodeError:
-        return  # no label can hold it
     assert matches_whole(quoted(text), text)
     assert matches_whole(quoted(text), other) is (text == other)
 
