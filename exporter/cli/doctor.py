@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from exporter.app import Engine, open_engine
+from exporter.app.engine import Engine
+from exporter.app.open import open_engine
 from exporter.cli.options import AsJson, ConfigFile
 from exporter.cli.output import STYLE, Exit, columns, err, friendly, lay_out, print_json, when
 from exporter.model.component import Component, Reason, Status

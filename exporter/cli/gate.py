@@ -16,7 +16,7 @@ from typing import Final
 
 import typer
 
-from exporter.app import open_engine
+from exporter.app.open import open_engine
 from exporter.cli.operate import GOOD, Ask, finishing, show_outcome
 from exporter.cli.output import Exit, err, exit_code_of, fail, print_json
 from exporter.cli.remote import refuse_remote
@@ -34,7 +34,7 @@ from exporter.model.errors import (
 from exporter.model.operation import Operation, Plan
 from exporter.model.redact import redact_text
 from exporter.model.target import Target, normalise_url
-from exporter.remediate import preview
+from exporter.remediate.preflight import preview
 from exporter.settings.load import load
 
 _POLL: Final = timedelta(seconds=1)

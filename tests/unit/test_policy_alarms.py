@@ -54,10 +54,10 @@ def decided(
     silences: Iterable[Silence] = (),
     *,
     target: Target = ONE,
-    **changes: bool,
+    silences_count: bool = True,
 ) -> Decision:
     heard = Heard(NOW, tuple(alerts), tuple(silences))
-    alarms = Alarms(MINUTE, heard, **changes)
+    alarms = Alarms(MINUTE, heard, silences_count=silences_count)
     return decision(rule, BROKEN, world(alarms=alarms), target=target)
 
 

@@ -26,9 +26,14 @@ def test_asking_about_alerts_again_compiles_no_pattern_and_costs_little() -> Non
 
 def test_no_decision_compiles_a_pattern_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     """The engine compiles at each call, so the second round must not call it."""
-    calls = []
+    calls: list[str] = []
     real = regex._search  # noqa: SLF001 - the one place that calls the engine
-    monkeypatch.setattr(regex, "_search", lambda *asked: calls.append(asked) or real(*asked))
+
+    def counted(whole: str, text: str) -> bool:
+        calls.append(whole)
+        return real(whole, text)
+
+    monkeypatch.setattr(regex, "_search", counted)
     around = alerts.world(Heard(synthetic.START, alerts.firing(), alerts.silences()))
     rule, fleet = alerts.policy(), [synthetic.target(f"again-{n}", ("Orders",)) for n in range(20)]
     alerts.ask(rule, fleet, around)
