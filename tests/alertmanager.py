@@ -82,7 +82,7 @@ class Alertmanager:
         httpx.post(url, json=[alert], trust_env=False).raise_for_status()
 
     def _ask(self, *arguments: str) -> str:
-        command = [self._amtool, f"--alertmanager.url={self.url}", "silence", *arguments]
+        command = [str(self._amtool), f"--alertmanager.url={self.url}", "silence", *arguments]
         done = subprocess.run(
             command, env=clean_environment(), capture_output=True, text=True, check=True, timeout=60
         )

@@ -95,7 +95,13 @@ def read_as(shape: TypeAdapter[T], answer: Answer) -> T:
 
 def alerts_of(bodies: Iterable[AlertBody]) -> tuple[Alert, ...]:
     """The alerts as policies see them."""
-    return tuple(Alert(b.labels, b.starts_at, b.status.silenced_by) for b in bodies)
+    return tuple(
+        Alert(b.labels, b.starts_at, b.status.silenced_by, _name(b.labels)) for b in bodies
+    )
+
+
+def _name(labels: dict[str, str]) -> str:
+    return clean_text(labels.get("alertname", ""), _SHORT) or "an alert without a name"
 
 
 def silences_of(bodies: Iterable[SilenceBody]) -> tuple[Silence, ...]:

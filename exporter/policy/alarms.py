@@ -31,11 +31,8 @@ class Alert:
     since: datetime
     silenced_by: tuple[str, ...] = ()
     """The silences that cover it now, as Alertmanager says."""
-
-    @property
-    def name(self) -> str:
-        """What people call it."""
-        return self.labels.get("alertname") or "an alert without a name"
+    name: str = "an alert without a name"
+    """What people call it, fit to be shown."""
 
     @property
     def own(self) -> bool:

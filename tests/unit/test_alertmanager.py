@@ -112,7 +112,10 @@ async def test_what_fires_and_what_is_silenced_is_read() -> None:
         heard = await api.read(NOW)
     assert heard.read_at == NOW
     labels, since = ALERT["labels"], NOW - HOUR
-    assert heard.alerts == (Alert(labels, since), Alert(labels, since, ("3d5b",)))
+    assert heard.alerts == (
+        Alert(labels, since, name="DiskFull"),
+        Alert(labels, since, ("3d5b",), "DiskFull"),
+    )
     first, second = heard.silences
     assert (first.id, first.author, first.comment, first.until) == (
         *("3d5b", "mira", "migration"),
@@ -232,11 +235,16 @@ async def test_without_its_watchdog_nothing_is_believed() -> None:
 async def test_foreign_text_is_bounded_and_free_of_secrets() -> None:
     """Whoever makes a silence writes it; it ends in logs, metrics, ledger and pages."""
     comment = "see http://u:p4ss@wiki/x\n\x1b[31m" + "y" * 1000
-    (found,) = (await read(Fake(silences=[{**SILENCE, "comment": comment}]))).silences
-    assert "p4ss" not in found.comment
-    assert "\n" not in found.comment
-    assert "\x1b" not in found.comment
-    assert len(found.comment) <= 160
+    silence = {**SILENCE, "comment": comment, "createdBy": comment, "id": comment}
+    fires = {**ALERT, "labels": {"alertname": comment}}
+    heard = await read(Fake(alerts=[fires], silences=[silence]))
+    (found,), (alert,) = heard.silences, heard.alerts
+    assert alert.labels["alertname"] == comment
+    for text in (found.comment, found.author, found.id, alert.name):
+        assert "p4ss" not in text
+        assert "\n" not in text
+        assert "\x1b" not in text
+        assert len(text) <= 160
 
 
 @pytest.mark.parametrize(

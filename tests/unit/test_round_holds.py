@@ -153,7 +153,8 @@ async def test_a_window_that_ends_in_the_middle_stops_the_next_write(shift: Shif
 
 
 BLOCKS = """block_on_alerts: ['severity="critical", target="$target"']"""
-FIRES = Alert({"alertname": "DiskFull", "severity": "critical", "target": "prod"}, NOW - HOUR)
+CRITICAL = {"alertname": "DiskFull", "severity": "critical", "target": "prod"}
+FIRES = Alert(CRITICAL, NOW - HOUR, name="DiskFull")
 QUIET = Alarms(MINUTE, Heard(NOW))
 IS_PROD = Matcher("target", Sign.EQUAL, "prod")
 SILENCE = Silence("s1", (IS_PROD,), "mira", "migration", NOW + HOUR)
