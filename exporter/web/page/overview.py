@@ -127,7 +127,7 @@ def columns(status: WebStatus) -> tuple[Component, ...]:
     return tuple(component for component in Component if component in read)
 
 
-def troubles(cells: Iterable[Cell]) -> tuple[Trouble, ...]:
+def _troubles(cells: Iterable[Cell]) -> tuple[Trouble, ...]:
     """What is not ok, the worst first; what fails alike is told once."""
     read = [one for one in cells if one.status is not Status.OFF]
     groups: dict[tuple[Status, str], list[Cell]] = {}
@@ -181,7 +181,7 @@ def _row(
         cells=cells,
         bars=tuple(strip := bars(past.rounds, ROUNDS)),
         strip=_told(strip),
-        troubles=troubles(cells),
+        troubles=_troubles(cells),
         operation=now.operations.get(name),
         wanted=tuple(decision_row(group, now.now) for group in mine[:_MOST_WANTED]),
         more_wanted=max(len(mine) - _MOST_WANTED, 0),

@@ -11,7 +11,6 @@ from exporter.model.decision import Result
 from exporter.model.duration import format_duration
 from exporter.web.page.cells import Bar, Cell, bars, cell
 from exporter.web.page.decisions import decision_row, group_decisions
-from exporter.web.page.overview import troubles
 from exporter.web.present import in_full
 from exporter.web.recent import ROUNDS, Past
 from exporter.web.status import TargetStatus, WebStatus
@@ -37,13 +36,11 @@ def target_facts(row: TargetStatus, now: WebStatus) -> dict[str, Any]:
     mine = [s for s in now.decisions if s.decision.subject.target == name]
     decisions = [decision_row(group, now.now) for group in group_decisions(mine)]
     held = {decision.policy for decision in decisions}
-    components = component_rows(row, now)
     return {
         "target": row.target,
         "detail": detail,
-        "components": components,
+        "components": component_rows(row, now),
         "strip_width": ROUNDS * 4,
-        "troubles": troubles(one.cell for one in components),
         "facts": fact_groups(detail.values),
         "decisions": decisions,
         "clear": sorted(
