@@ -92,7 +92,8 @@ def test_an_alert_makes_a_policy_act_before_the_interval_would(
 ) -> None:
     """Alertmanager's webhook with its key as a bearer token; unknown targets are counted."""
     restate, worker, target = registered(fresh_restate(), worker_factory)
-    with Medic(tmp_path, targets=[target], policies=[re_register()], **SLOW) as medic:
+    patient = re_register(verify={"within": "2h", "healthy_for": "1s"})
+    with Medic(tmp_path, targets=[target], policies=[patient], **SLOW) as medic:
         worker.roll([GREETER, BILLING])
         labels = [{"target": "prod", "alertname": "Missing"}, {"target": "lab"}, {"severity": "x"}]
         alerts = [{"status": "firing", "labels": one, "startsAt": "now"} for one in labels]
