@@ -14,7 +14,7 @@ from tests.integration.test_orders import ended, replaced
 from tests.medic import Medic, target_of
 from tests.support import ServerFactory, WorkerFactory
 
-SLOW = {"interval": "1h", "invocations_interval": "1h", "drift_interval": "1h"}
+SLOW: dict[str, Any] = {"interval": "1h", "invocations_interval": "1h", "drift_interval": "1h"}
 """Nothing is read again by itself within a test."""
 
 
