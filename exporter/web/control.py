@@ -98,7 +98,7 @@ def _add_pauses(router: APIRouter, clerk: Clerk, steering: Steering) -> None:
         """
         return pause_body(await steering.pause(request, body), clerk.now())
 
-    @router.delete("/pauses/{pause_id}", responses=documented(*_REFUSED, Code.NOT_FOUND))
+    @router.delete("/pauses/{id}", responses=documented(*_REFUSED, Code.NOT_FOUND))
     async def unpause(request: Request, pause_id: PauseId) -> PauseBody:
         """Lift one pause."""
         return pause_body(await steering.lift(request, pause_id), clerk.now())
@@ -112,7 +112,7 @@ def _add_pauses(router: APIRouter, clerk: Clerk, steering: Steering) -> None:
 
 def _add_plans(router: APIRouter, steering: Steering) -> None:
     @router.post(
-        "/operations/{operation_id}/approve",
+        "/operations/{id}/approve",
         status_code=HTTPStatus.ACCEPTED,
         responses=documented(*_REFUSED, Code.NOT_FOUND, Code.OPERATION_NOT_WAITING),
     )
@@ -126,7 +126,7 @@ def _add_plans(router: APIRouter, steering: Steering) -> None:
         return operation_body(await steering.approve(request, operation_id, body))
 
     @router.post(
-        "/operations/{operation_id}/reject",
+        "/operations/{id}/reject",
         responses=documented(*_REFUSED, Code.NOT_FOUND, Code.OPERATION_NOT_WAITING),
     )
     async def reject(
@@ -138,7 +138,7 @@ def _add_plans(router: APIRouter, steering: Steering) -> None:
 
 def _add_breakers(router: APIRouter, steering: Steering) -> None:
     @router.post(
-        "/breakers/{breaker_id}/reset",
+        "/breakers/{id}/reset",
         responses=documented(*_REFUSED, Code.NOT_FOUND, Code.TARGET_NOT_FOUND),
     )
     async def reset_breaker(
