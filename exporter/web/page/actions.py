@@ -35,24 +35,24 @@ def action_routes(status: Callable[[], WebStatus], clerk: Clerk, renderer: Rende
         await steering.pause(request, body)
         return back(request, f"targets/{name}", "paused")
 
-    @router.post("/pauses/{pause_id}/lift")
+    @router.post("/pauses/{id}/lift")
     async def unpause(request: Request, pause_id: PauseId) -> Response:
         lifted = await steering.lift(request, pause_id)
         page = f"targets/{lifted.name}" if lifted.scope == "target" else "policies"
         return back(request, page, "resumed")
 
-    @router.post("/audit/{operation_id}/approve")
+    @router.post("/audit/{id}/approve")
     async def approve(request: Request, operation_id: OperationId) -> Response:
         body = await body_of(request, WhyBody)
         approved = await steering.approve(request, operation_id, body)
         return back(request, f"audit/{approved.id}", "approved")
 
-    @router.post("/audit/{operation_id}/reject")
+    @router.post("/audit/{id}/reject")
     async def reject(request: Request, operation_id: OperationId) -> Response:
         rejected = await steering.reject(request, operation_id, await body_of(request, WhyBody))
         return back(request, f"audit/{rejected.id}", "rejected")
 
-    @router.post("/breakers/{breaker_id}/reset")
+    @router.post("/breakers/{id}/reset")
     async def reset_breaker(request: Request, breaker_id: BreakerId) -> Response:
         done = await steering.reset(request, breaker_id, await body_of(request, WhyBody))
         return back(request, "policies", "reset" if done else "not-reset")
