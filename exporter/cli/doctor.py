@@ -75,31 +75,39 @@ def doctor(
 
 
 def _look(where: Where, target: str | None, *, as_json: bool, again: bool) -> Exit:
-    if where.url is not None:
-        told = asyncio.run(doctor_there.look(where, target))
-        if as_json and len(told) > 1:
-            names = ", ".join(one.name for one in told)
-            fail(f"--json shows one target: name one of {names}", Exit.USAGE)
-        if again:
-            out.clear()
-        for one in told:
-            if as_json:
-                print_json(one.doctor.as_json())
-            else:
-                doctor_there.show(one)
-        return doctor_there.code_of(told)
+    look = _look_here if where.url is None else _look_there
+    return look(where, target, as_json=as_json, again=again)
+
+
+def _look_there(where: Where, target: str | None, *, as_json: bool, again: bool) -> Exit:
+    told = asyncio.run(doctor_there.look(where, target))
+    if as_json and len(told) > 1:
+        names = ", ".join(one.name for one in told)
+        fail(f"--json shows one target: name one of {names}", Exit.USAGE)
+    if again:
+        out.clear()
+    for one in told:
+        if as_json:
+            print_json(one.doctor.as_json())
+        else:
+            doctor_there.show(one)
+    return doctor_there.code_of(told)
+
+
+def _look_here(where: Where, target: str | None, *, as_json: bool, again: bool) -> Exit:
     configuration = load(where.config_file)
-    names = [configuration.choose(target)] if as_json else configuration.choose_all(target)
+    names = configuration.choose_all(target)
+    if as_json:
+        names = [configuration.choose(target)]
     with err.status("looking ..."):
         seen = asyncio.run(_read(configuration, names))
     if again:
         out.clear()
-    if as_json:
-        first = seen[0]
-        print_json(doctor_answer(first.report, now=first.findings.at).as_json())
-    else:
-        for one_seen in seen:
-            _print(one_seen)
+    for one in seen:
+        if as_json:
+            print_json(doctor_answer(one.report, now=one.findings.at).as_json())
+        else:
+            _print(one)
     return _worst([one.findings for one in seen])
 
 

@@ -168,4 +168,5 @@ def test_a_plan_shows_no_secret() -> None:
         "items",
         "before",
         "allowed",
+        "id",
     }
