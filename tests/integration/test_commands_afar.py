@@ -6,7 +6,6 @@ They run in a folder without configuration or ledger, so that nothing local can 
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -89,7 +88,7 @@ def test_a_worker_is_registered_from_afar(
         doctor = afar.run("doctor")
         assert (doctor.returncode, doctor.stdout.count(" ok ")) == (0, 6)
         assert afar.told("doctor")["admin"]["status"] == "ok"
-    assert os.listdir(folder) == []
+    assert list(folder.iterdir()) == []
 
 
 def test_refusals_say_what_the_daemon_said(
