@@ -66,11 +66,13 @@ def list_(
     table = columns("when", "outcome", "what", fold="what")
     for o in operations:
         style = OUTCOME_STYLE.get(o.outcome, "red") if o.outcome else "cyan"
-        who = f"{o.remedy} on {escape(o.target)} by {escape(o.actor)}, {o.id}"
+        where = f" on {o.target}" if o.target else ""
+        who = f"[dim]{escape(f'{o.remedy}{where} by {o.actor}, {o.id}')}[/]"
+        told = escape(o.error or o.summary or o.reason)
         table.add_row(
             when_text(o.created_at),
             f"[{style}]{o.outcome or o.phase}[/]" + (" [red]relapsed[/]" if o.relapsed_at else ""),
-            f"{escape(o.error or o.summary)}\n[dim]{who}[/]",
+            "\n".join(filter(None, (told, who))),
         )
     lay_out(table)
 

@@ -120,7 +120,7 @@ def _add_pauses(router: APIRouter, status: Callable[[], WebStatus], clerk: Clerk
         made = await clerk.book().pause(by, body.scope, body.name, until=_until(body, clerk.now()))
         return pause_body(made, clerk.now())
 
-    @router.delete("/pauses/{pause_id}", responses=documented(*_REFUSED, Code.NOT_FOUND))
+    @router.delete("/pauses/{id}", responses=documented(*_REFUSED, Code.NOT_FOUND))
     async def unpause(request: Request, pause_id: PauseId) -> PauseBody:
         """Lift one pause."""
         by = clerk.asked(request, "unpause")
@@ -141,7 +141,7 @@ def _add_pauses(router: APIRouter, status: Callable[[], WebStatus], clerk: Clerk
 
 def _add_plans(router: APIRouter, clerk: Clerk) -> None:
     @router.post(
-        "/operations/{operation_id}/approve",
+        "/operations/{id}/approve",
         status_code=HTTPStatus.ACCEPTED,
         responses=documented(*_REFUSED, Code.NOT_FOUND, Code.OPERATION_NOT_WAITING),
     )
@@ -162,7 +162,7 @@ def _add_plans(router: APIRouter, clerk: Clerk) -> None:
         return operation_body(approved)
 
     @router.post(
-        "/operations/{operation_id}/reject",
+        "/operations/{id}/reject",
         responses=documented(*_REFUSED, Code.NOT_FOUND, Code.OPERATION_NOT_WAITING),
     )
     async def reject(
@@ -178,7 +178,7 @@ def _add_plans(router: APIRouter, clerk: Clerk) -> None:
 
 def _add_breakers(router: APIRouter, status: Callable[[], WebStatus], clerk: Clerk) -> None:
     @router.post(
-        "/breakers/{breaker_id}/reset",
+        "/breakers/{id}/reset",
         responses=documented(*_REFUSED, Code.NOT_FOUND, Code.TARGET_NOT_FOUND),
     )
     async def reset_breaker(

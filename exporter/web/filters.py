@@ -164,14 +164,16 @@ class BreakerFilters(Paged):
 OperationId = Annotated[
     str,
     Path(
+        alias="id",
         pattern=r"^[A-Za-z0-9_]{1,64}$",
         description="The operation's id, or how it begins; `op_` may be left out.",
     ),
 ]
-PauseId = Annotated[int, Path(ge=1, lt=10**18, description="As listed.")]
+PauseId = Annotated[int, Path(alias="id", ge=1, lt=10**18, description="As listed.")]
 BreakerId = Annotated[
     str,
     Path(
+        alias="id",
         pattern=r"^[A-Za-z0-9_.:-]{1,200}$",
         description="As listed: `target:prod:force-redeploy` or `policy:heal`.",
     ),

@@ -40,7 +40,7 @@ def order_routes(status: Callable[[], WebStatus], book: Callable[[], OrderBook])
         shown, cursor = paged("pauses", rows, asked, lambda body: (f"{body.id:020}",))
         return PausesAnswer(pauses=shown, next_cursor=cursor)
 
-    @reading(router, "/pauses/{pause_id}", Code.NOT_FOUND, Code.BAD_REQUEST)
+    @reading(router, "/pauses/{id}", Code.NOT_FOUND, Code.BAD_REQUEST)
     async def pause_by_id(pause_id: PauseId) -> PauseBody:
         """One pause that was not lifted."""
         rows = [pause_body(p, status().now) for p in await book().pauses(run_out=True)]

@@ -65,7 +65,7 @@ def operation_routes(
             next_cursor=cursor_of("operations", (shown[-1].id,)) if more else None,
         )
 
-    @reading(router, "/operations/{operation_id}", Code.NOT_FOUND, Code.BAD_REQUEST)
+    @reading(router, "/operations/{id}", Code.NOT_FOUND, Code.BAD_REQUEST)
     async def operation(operation_id: OperationId) -> OperationDetail:
         """One operation, by its id or the beginning of it, with everything that happened to it."""
         return await book().detail(operation_id)
