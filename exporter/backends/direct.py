@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from exporter.backends.backend import Backend
+from exporter.backends.backend import Backend, nothing_to_close
 from exporter.backends.token import Token
-from exporter.doctor import PROBES, ProbeContext, probe_all, work
+from exporter.doctor import PROBES, Heart, ProbeContext, ScanGovernor, probe_all, work
 from exporter.model.component import Component
 from exporter.model.findings import Findings
 from exporter.model.message import Tell
@@ -34,6 +34,7 @@ class Connection:
     ingress_token: Token
     admin_token: Token
     timeout: timedelta
+    node_url: str | None = None
     allowed_service_urls: tuple[str, ...] = ()
 
 
@@ -41,24 +42,43 @@ SERVED = Served.all_of(REMEDIES)
 """A Restate itself can be asked everything."""
 
 
+def utc_now() -> datetime:
+    """The wall clock, aware UTC."""
+    return datetime.now(UTC)
+
+
 def build_direct(
-    target: Target, connection: Connection, transport: Transport, *, tell: Tell = tells_nobody
+    target: Target,
+    connection: Connection,
+    transport: Transport,
+    *,
+    tell: Tell = tells_nobody,
+    beats: bool = False,
 ) -> Backend:
-    """Build the backend of one Restate; nothing is called yet."""
+    """Build the backend of one Restate; nothing is called yet.
+
+    Unless it ``beats``, nobody makes the heartbeat's invocations, and nothing is known of it.
+    """
     api = connect(
         transport,
         ingress_url=connection.ingress_url,
         admin_url=connection.admin_url,
+        node_url=connection.node_url,
         ingress_token=connection.ingress_token,
         admin_token=connection.admin_token,
         timeout=connection.timeout,
     )
     wanted = Wanted()
-    probing = ProbeContext(api=api, target=target, wanted=lambda: wanted)
+    scans, heart = ScanGovernor(), None
+    if beats and target.heartbeat is not None:
+        heart = Heart(target.name, target.heartbeat, api=api, scans=scans, clock=utc_now)
+    probing = ProbeContext(
+        api=api, target=target, scans=scans, wanted=lambda: wanted, heart=heart
+    )
     allowed = frozenset(normalise_url(url) for url in connection.allowed_service_urls)
 
     async def probe(due: Iterable[Component]) -> tuple[Reading, ...]:
-        return await probe_all(PROBES, due, context=probing, clock=lambda: datetime.now(UTC))
+        return await probe_all(PROBES, due, context=probing, clock=utc_now)
 
     def due_now(components: frozenset[Component]) -> frozenset[Component]:
         return components if probing.scans.due() else components - {Component.INVOCATIONS}
@@ -101,5 +121,6 @@ def build_direct(
         want=want,
         refresh_secrets=refresh_secrets,
         tokens=tokens,
+        close=nothing_to_close if heart is None else heart.close,
         work_of=work_of,
     )

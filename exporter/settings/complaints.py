@@ -18,6 +18,7 @@ from exporter.policy.words import did_you_mean
 from exporter.settings.schema import (
     ENV_PREFIX,
     DalpSettings,
+    HeartbeatSettings,
     LimitSettings,
     NotifierSettings,
     ProtectSettings,
@@ -34,6 +35,7 @@ _SECTIONS: Mapping[str, type[BaseModel]] = {
     "workers": WorkerSettings,
     "protect": ProtectSettings,
     "dalp": DalpSettings,
+    "heartbeat": HeartbeatSettings,
     "storage": StorageSettings,
     "limits": LimitSettings,
     "ingress_token": SecretRef,

@@ -21,6 +21,8 @@ from pydantic_settings import (
 
 from exporter.model.component import RECOVERY_API_COMPONENTS, Component
 from exporter.model.decision import Mode
+from exporter.model.duration import format_duration
+from exporter.model.heartbeat import Heartbeat
 from exporter.model.operation import Window
 from exporter.model.target import Target, Worker, is_placeholder, normalise_url
 from exporter.model.token import TokenKind, kind_of
@@ -54,6 +56,8 @@ _NOT_BY_DALP: Mapping[str, str] = {
     **dict.fromkeys(("ingress_url", "admin_url", "ingress_token", "admin_token"), _NOT_BOTH),
     "invocations_interval": "one call to dalp reads everything; write interval",
     "drift_interval": "dalp discovers no worker; remove it",
+    "heartbeat": "dalp starts no invocation; remove it, and write it where dalp is configured",
+    "node_url": "dalp tells nothing of nodes; remove it",
     "protect": "dalp tells no metadata; remove it, and protect them where dalp is configured",
 }
 DALP_INTERVAL = timedelta(minutes=5)
@@ -95,14 +99,33 @@ class DalpSettings(Section):
         return None if name is None else plain_name(name)
 
 
+class HeartbeatSettings(Section):
+    """An invocation that is made now and then, to see that one gets through."""
+
+    service: str = Field(min_length=1)
+    handler: str = Field(min_length=1)
+    every: Interval
+    within: Interval = timedelta(seconds=30)
+    """What takes longer is late."""
+
+    @model_validator(mode="after")
+    def _within_every(self) -> Self:
+        if self.within > self.every:
+            longest = format_duration(self.every)
+            msg = f"is longer than every, so one would wait for the other; write {longest} or less"
+            raise problem(("within",), msg)
+        return self
+
+
 class TargetSettings(Section):
     """One Restate environment, by its own URLs or through a remote operator API."""
 
     name: str
     ingress_url: BaseUrl | None = None
     admin_url: BaseUrl | None = None
-    node_url: NotBuilt = None
-    heartbeat: NotBuilt = None
+    node_url: BaseUrl | None = None
+    """Of one node, whose metrics tell of the partitions it runs; it takes no token."""
+    heartbeat: HeartbeatSettings | None = None
     dalp: DalpSettings | None = None
     ingress_token: SecretRef | None = None
     admin_token: SecretRef | None = None
@@ -347,6 +370,14 @@ class Settings(BaseSettings):
             labels=dict(target.labels),
             protected_metadata=dict(target.protect.deployment_metadata),
             intervals=self._intervals(target),
+            heartbeat=None
+            if target.heartbeat is None
+            else Heartbeat(
+                service=target.heartbeat.service,
+                handler=target.heartbeat.handler,
+                every=target.heartbeat.every,
+                within=target.heartbeat.within,
+            ),
         )
 
     def _intervals(self, target: TargetSettings) -> dict[Component, timedelta]:
@@ -354,11 +385,17 @@ class Settings(BaseSettings):
         if target.dalp is not None:
             return dict.fromkeys(RECOVERY_API_COMPONENTS, target.interval or DALP_INTERVAL)
         quick = target.interval or self.interval
-        return {
+        scans = target.invocations_interval or self.invocations_interval
+        intervals = {
             Component.INGRESS: quick,
             Component.ADMIN: quick,
             Component.DEPLOYMENTS: quick,
             Component.SERVICES: quick,
-            Component.INVOCATIONS: target.invocations_interval or self.invocations_interval,
+            Component.INVOCATIONS: scans,
             Component.DRIFT: target.drift_interval or self.drift_interval,
         }
+        if target.heartbeat is not None:
+            intervals[Component.HEARTBEAT] = quick  # how often it is looked at
+        if target.node_url is not None:
+            intervals[Component.NODE] = scans
+        return intervals
