@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import structlog
 
-from exporter.app import Engine
+from exporter.app.engine import Engine
 from exporter.model.errors import LedgerUnavailableError
 from exporter.model.operation import Operation, Outcome
 from exporter.remediate import OnClosed

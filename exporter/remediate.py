@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from exporter.guard import LeaseGuard, StillAllowed, always_allowed, kept_lease
+from exporter.lease_guard import LeaseGuard, StillAllowed, always_allowed, kept_lease
 from exporter.model.decision import Mode, Subject
 from exporter.model.derive import derive
 from exporter.model.errors import (

@@ -24,9 +24,11 @@ from exporter.model.target import Target
 from exporter.policy.actions import ACTIONS
 from exporter.policy.approval import Ruling, rulings
 from exporter.policy.circumstances import breaker_is_open, forbidden
-from exporter.policy.decide import decide, first_acts, still_wrong, to_request, together
+from exporter.policy.decide import decide
 from exporter.policy.limits import remaining
 from exporter.policy.policy import Policy
+from exporter.policy.sight import still_wrong
+from exporter.policy.submit import first_acts, to_request, together
 from exporter.policy.waiting import ENOUGH_READINGS
 from exporter.policy.world import World
 from exporter.verification import Verification

@@ -16,10 +16,6 @@ from exporter.model.work import Work
 from exporter.remedies.remedy import Remedy, TargetContext
 
 
-async def nothing_to_close() -> None:
-    """Where probes are all that goes on."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backend:
     """One target, built once for one configuration."""
@@ -38,7 +34,7 @@ class Backend:
     """Read token files again (after a reload, or when a call was unauthorized)."""
     tokens: Callable[[], Tokens] = Tokens
     """What the credentials in use tell about themselves."""
-    close: Callable[[], Awaitable[None]] = nothing_to_close
+    close: Callable[[], None] = lambda: None
     """Stop what goes on beside the probes; nothing is begun after it."""
     work_of: Callable[[str, str | None, Report], Awaitable[Work]] | None = None
     """The invocations of a service, or of one of its keys; None where nobody can be asked.

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
-from exporter.backends.backend import Backend, nothing_to_close
+from exporter.backends.backend import Backend
 from exporter.backends.token import Token
 from exporter.doctor import PROBES, Heart, ProbeContext, ScanGovernor, probe_all, work
 from exporter.model.component import Component
@@ -21,7 +22,7 @@ from exporter.model.work import Work
 from exporter.policy.served import Served
 from exporter.remedies.catalogue import REMEDIES
 from exporter.remedies.remedy import RemedyContext, tells_nobody
-from exporter.restate_api import connect
+from exporter.restate_api import RestateApi, connect
 from exporter.transport import Transport
 
 
@@ -48,17 +49,9 @@ def utc_now() -> datetime:
 
 
 def build_direct(
-    target: Target,
-    connection: Connection,
-    transport: Transport,
-    *,
-    tell: Tell = tells_nobody,
-    beats: bool = False,
+    target: Target, connection: Connection, transport: Transport, *, tell: Tell = tells_nobody
 ) -> Backend:
-    """Build the backend of one Restate; nothing is called yet.
-
-    Unless it ``beats``, nobody makes the heartbeat's invocations, and nothing is known of it.
-    """
+    """Build the backend of one Restate; nothing is called yet."""
     api = connect(
         transport,
         ingress_url=connection.ingress_url,
@@ -69,12 +62,9 @@ def build_direct(
         timeout=connection.timeout,
     )
     wanted = Wanted()
-    scans, heart = ScanGovernor(), None
-    if beats and target.heartbeat is not None:
-        heart = Heart(target.name, target.heartbeat, api=api, scans=scans, clock=utc_now)
-    probing = ProbeContext(
-        api=api, target=target, scans=scans, wanted=lambda: wanted, heart=heart
-    )
+    scans = ScanGovernor()
+    heart = _heart(target, api, scans)
+    probing = ProbeContext(api=api, target=target, scans=scans, wanted=lambda: wanted, heart=heart)
     allowed = frozenset(normalise_url(url) for url in connection.allowed_service_urls)
 
     async def probe(due: Iterable[Component]) -> tuple[Reading, ...]:
@@ -121,6 +111,17 @@ def build_direct(
         want=want,
         refresh_secrets=refresh_secrets,
         tokens=tokens,
-        close=nothing_to_close if heart is None else heart.close,
+        close=partial(_stop, heart),
         work_of=work_of,
     )
+
+
+def _heart(target: Target, api: RestateApi, scans: ScanGovernor) -> Heart | None:
+    if target.heartbeat is None:
+        return None
+    return Heart(target.name, target.heartbeat, api=api, scans=scans, clock=utc_now)
+
+
+def _stop(heart: Heart | None) -> None:
+    if heart is not None:
+        heart.close()

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from exporter.app import open_engine
+from exporter.app.open import open_engine
 from exporter.cli.options import ConfigFile, Yes
 from exporter.cli.orders import Reason, actor, known
 from exporter.cli.output import Exit, fail, friendly, out

@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 import typer
 from rich.markup import escape
 
-from exporter.app import utc_now
+from exporter.app.open import utc_now
 from exporter.cli.options import AsJson, ConfigFile
 from exporter.cli.orders import Reason, actor, open_ledger
 from exporter.cli.output import (

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from exporter.app import check, utc_now
+from exporter.app.check import check
+from exporter.app.open import utc_now
 from exporter.cli.options import AsJson, ConfigFile
 from exporter.cli.orders import Reason, actor, known, known_policy, open_ledger
 from exporter.cli.output import Exit, columns, fail, friendly, lay_out, out, print_json, when

@@ -16,7 +16,7 @@ from typing import Final
 
 import typer
 
-from exporter.app import open_engine
+from exporter.app.open import open_engine
 from exporter.cli.operate import GOOD, Ask, finishing, show_outcome
 from exporter.cli.output import Exit, err, exit_code_of, fail, print_json
 from exporter.cli.remote import refuse_remote

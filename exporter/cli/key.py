@@ -11,7 +11,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from exporter.app import utc_now
+from exporter.app.open import utc_now
 from exporter.cli.options import AsJson, ConfigFile
 from exporter.cli.orders import actor, open_ledger
 from exporter.cli.output import Exit, err, fail, friendly, lay_out, out, print_json, when

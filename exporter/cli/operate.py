@@ -13,7 +13,8 @@ from typing import Any, NoReturn
 import typer
 from rich.markup import escape
 
-from exporter.app import Engine, open_engine
+from exporter.app.engine import Engine
+from exporter.app.open import open_engine
 from exporter.cli.orders import actor
 from exporter.cli.output import OUTCOME_STYLE, Exit, bullets, err, fail, lay_out, out, print_json
 from exporter.model.errors import RefusedError

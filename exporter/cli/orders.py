@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from exporter.app import check
+from exporter.app.check import check
 from exporter.cli.output import Exit, err, fail
 from exporter.ledger.gateway import Ledger
 from exporter.model.errors import ConfigurationError

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from exporter.app import utc_now
+from exporter.app.open import utc_now
 from exporter.cli.options import AsJson, ConfigFile
 from exporter.cli.orders import actor, known, known_policy, open_ledger
 from exporter.cli.output import Exit, columns, fail, friendly, lay_out, out, print_json, when

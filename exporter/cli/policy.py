@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from exporter.app import served
+from exporter.app.check import served
 from exporter.cli.options import AsJson, ConfigFile
 from exporter.cli.output import Exit, columns, err, friendly, lay_out, out, print_json
 from exporter.model.duration import format_duration

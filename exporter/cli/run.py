@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from exporter.app import check as check_configuration
-from exporter.app import utc_now
+from exporter.app.check import check as check_configuration
+from exporter.app.open import utc_now
 from exporter.cli.options import ConfigFile
 from exporter.cli.output import err, friendly
 from exporter.log import LogFormat, configure_logging
@@ -76,7 +76,7 @@ def run(
             err.print(f"note: {note}", markup=False)
         typer.echo(f"ok: {len(configuration.targets)} targets, {len(checked)} policies")
         return
-    from exporter.daemon import run_daemon  # noqa: PLC0415 - the web server takes a second to import
+    from exporter.daemon.run import run_daemon  # noqa: PLC0415 - the web server takes a second to import
 
     configure_logging(configuration.settings.log_level, log_format=log_format)
     raise typer.Exit(asyncio.run(run_daemon(configure)))

@@ -11,7 +11,8 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from exporter.app import Engine, open_engine
+from exporter.app.engine import Engine
+from exporter.app.open import open_engine
 from exporter.cli.options import AsJson, ConfigFile, TargetName
 from exporter.cli.output import Exit, columns, err, fail, friendly, lay_out, out, print_json
 from exporter.cli.remote import refuse_remote

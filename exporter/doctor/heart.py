@@ -49,7 +49,7 @@ class _Outstanding:
 
 @dataclass(frozen=True, slots=True)
 class Pulse:
-    """How the heartbeat stands: what is known (None: nothing), and what is wrong (None: nothing)."""
+    """How the heartbeat stands: what is known of it, and what is wrong; None is nothing."""
 
     view: HeartbeatView | None
     wrong: CallFailedError | None
@@ -94,12 +94,11 @@ class Heart:
             self._task = asyncio.ensure_future(self._step())
         return self._pulse()
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """Stop waiting. What was handed in goes on; whoever comes next finds it."""
         self._closed = True
         if self._task is not None:
             self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
 
     # One step: a beat from here to its end, or as far as it gets in time
 
@@ -115,7 +114,7 @@ class Heart:
             await self._advance()
         except CallFailedError as error:
             self._trouble = error
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - a crash is told like all that is wrong
             _log.exception("heartbeat.crashed", target=self._target)
             crashed = f"the heartbeat crashed: {type(error).__name__}"
             self._trouble = CallFailedError(Reason.INTERNAL, crashed)

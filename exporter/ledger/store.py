@@ -15,8 +15,8 @@ from sqlalchemy import Engine, update
 from exporter.ledger import leases, opening, ownership, progress, proposals
 from exporter.ledger.decided import Decided
 from exporter.ledger.journal import writing
+from exporter.ledger.order_store import OrderStore
 from exporter.ledger.ownership import ShardLease
-from exporter.ledger.people import People
 from exporter.ledger.rows import operation_of
 from exporter.ledger.tables import head
 from exporter.model.decision import Decision, Mode
@@ -34,7 +34,7 @@ from exporter.model.operation import (
 from exporter.model.relapse import Relapse
 
 
-class Store(People):
+class Store(OrderStore):
     """The ledger in a prepared database (``schema.prepare``). Safe to use from several threads."""
 
     def __init__(self, engine: Engine) -> None:

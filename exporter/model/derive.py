@@ -9,8 +9,8 @@ from typing import Any
 from exporter.model.component import Component, Status
 from exporter.model.deployments import DeploymentFact, classify
 from exporter.model.facts import failed_keys, total_drift, worker_fact
-from exporter.model.heartbeat import HeartbeatView
 from exporter.model.findings import NEVER, ComponentState, Findings, Item, Tally, WorkerFact
+from exporter.model.heartbeat import HeartbeatView
 from exporter.model.items import (
     deployment_item,
     failed_item,

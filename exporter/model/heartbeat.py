@@ -109,7 +109,7 @@ def pause_after(want: Heartbeat, bad_in_a_row: int) -> timedelta:
     """How long to wait after so many bad beats before the next."""
     first = max(_SOONEST_AGAIN, want.within)
     doublings = min(bad_in_a_row - 1, _MOST_DOUBLINGS)
-    return min(first * 2**doublings, want.every)
+    return min(first * (1 << doublings), want.every)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from cel_expr_python import cel
 from exporter.model.component import Component
 from exporter.model.variables import ITEM_KINDS, VARIABLES, ValueType, Variable
 from exporter.policy.cel_errors import Complaint, ConditionError, bad_literals, explain
-from exporter.policy.checked import referenced_names
+from exporter.policy.references import referenced_names
 
 _TYPES = MappingProxyType(
     {

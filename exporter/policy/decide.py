@@ -5,26 +5,24 @@ Pure: a report, its findings and the world in, decisions out. The gates are in `
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
-from itertools import islice
 from typing import Any, NamedTuple
 
 from exporter.model.component import Component
 from exporter.model.decision import Decision, Mode, Result, Subject, Verdict
-from exporter.model.duration import format_duration
 from exporter.model.findings import Findings, Item
 from exporter.model.hold import HoldReason
-from exporter.model.operation import Request
 from exporter.model.report import Report
 from exporter.model.target import Target
 from exporter.policy.case import Case, Spending
 from exporter.policy.cel import Outcome, Unknown
 from exporter.policy.gates import gates_without, in_flight_behind
 from exporter.policy.policy import Policy
-from exporter.policy.sight import Sight, holds
+from exporter.policy.sight import Sight
+from exporter.policy.submit import together
 from exporter.policy.waiting import fresh_of, wait_on
 from exporter.policy.world import World
 
@@ -52,108 +50,6 @@ def decide(
     round_ = _Round(target, report, fresh, findings, sight, world, now, explain)
     decisions = [decision for policy in mine for decision in _decide_policy(policy, round_)]
     return _one_at_a_time(decisions, {policy.name: policy for policy in mine})
-
-
-def first_act(decisions: Iterable[Decision]) -> Decision | None:
-    """The one decision to submit: the first that acts, else the first that may rehearse."""
-    ready = [d for d in decisions if d.ready]
-    return next((d for d in ready if d.result is Result.ACT), ready[0] if ready else None)
-
-
-def first_acts(
-    decisions: Iterable[Decision], policies: Mapping[str, Policy]
-) -> tuple[Decision, ...]:
-    """The decisions to submit: of those that would lock the same thing, ``first_act``'s."""
-    by_lock: dict[str, list[Decision]] = {}
-    for decision in decisions:
-        subject = decision.subject
-        by_lock.setdefault(policies[subject.policy].lock_on(subject.target), []).append(decision)
-    return tuple(d for some in by_lock.values() if (d := first_act(some)) is not None)
-
-
-def together(
-    first: Decision, decisions: Iterable[Decision], policy: Policy
-) -> tuple[Decision, ...]:
-    """The decisions that one operation may hold: this one, and more items of its policy.
-
-    What a person approved is one operation, with nothing more in it.
-    """
-    more = (
-        d
-        for d in decisions
-        if d.ready
-        and (d.result, d.proposal) == (first.result, first.proposal)
-        and d.subject.policy == first.subject.policy
-    )
-    return tuple(islice(more, policy.together)) if policy.together > 1 else (first,)
-
-
-def to_request(
-    decision: Decision, policy: Policy, findings: Findings, rest: Sequence[Decision] = ()
-) -> Request:
-    """What the remediator is asked for: the decision must be this policy's, on these findings.
-
-    ``rest`` are the others of ``together``, whose items the operation is to hold as well.
-    """
-    about = [decision, *(d for d in rest if d is not decision)]
-    items = [i for d in about if (i := item_of(policy, findings, d.subject.item)) is not None]
-    item = items[0] if items else None
-    return Request(
-        target=decision.subject.target,
-        remedy=policy.action,
-        arguments=dict(policy.arguments),
-        source="policy",
-        actor=f"policy:{policy.name}",
-        mode=decision.mode,
-        policy=policy.ref,
-        items=tuple(item.key for item in items),
-        item_values={} if item is None else plain(item.values),
-        each_item=tuple(plain(item.values) for item in items),
-        values=_values(about),
-        budget=policy.budget,
-        proposal=decision.proposal if decision.result is Result.ACT else None,
-        true_since=decision.waiting.since if decision.waiting and policy.mends else None,
-        mends=policy.mends,
-    )
-
-
-def still_wrong(policy: Policy, findings: Findings, item_key: str | None) -> bool:
-    """Whether the condition holds or cannot be decided: what verification waits to see end.
-
-    An item that has left a known list is not wrong any more.
-    """
-    if policy.for_each is None:
-        return holds(policy.condition, findings) is not False
-    if findings.items.get(policy.for_each) is None:
-        return True
-    item = item_of(policy, findings, item_key)
-    if item is None:
-        return False
-    return holds(policy.condition, findings, item) is not False
-
-
-def item_of(policy: Policy, findings: Findings, key: str | None) -> Item | None:
-    """The item of the policy's kind with this key, if it is listed now."""
-    items = findings.items.get(policy.for_each) if policy.for_each and key is not None else None
-    return next((item for item in items or () if item.key == key), None)
-
-
-def plain(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The same values as JSON can hold them: durations as text such as ``1h30m``."""
-    return {
-        name: format_duration(value) if isinstance(value, timedelta) else value
-        for name, value in values.items()
-    }
-
-
-def _values(decisions: Sequence[Decision]) -> dict[str, Any]:
-    """What the condition saw; of several items each its own, by the item's key."""
-    values = plain(decisions[0].values)
-    if len(decisions) > 1:
-        for name in values:
-            if name.startswith("item."):
-                values[name] = {str(d.subject.item): plain(d.values).get(name) for d in decisions}
-    return values
 
 
 @dataclass(frozen=True, slots=True)

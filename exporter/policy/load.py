@@ -15,9 +15,10 @@ from exporter.model.operation import Window
 from exporter.model.target import Target
 from exporter.policy.conflicts import problems_against
 from exporter.policy.document import DocumentError, read_document
-from exporter.policy.parse import Parsed, line, parse
+from exporter.policy.parse import Parsed, parse
 from exporter.policy.policy import Policy
 from exporter.policy.served import Served
+from exporter.policy.written import line
 
 MAX_BYTES = 128_000
 _SUFFIXES = frozenset({".yaml", ".yml"})

@@ -13,6 +13,7 @@ from typing import Any
 from exporter.model.component import Component, Status
 from exporter.model.findings import Findings, Item
 from exporter.policy.cel import REACHABLE, Condition, Outcome, bind, evaluate, evaluate_bound
+from exporter.policy.policy import Policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,3 +96,24 @@ def _known_of(item: Item, findings: Findings) -> Mapping[str, Any]:
     if REACHABLE not in item.values or (drift is not None and drift.status is Status.OK):
         return item.values
     return {name: value for name, value in item.values.items() if name != REACHABLE}
+
+
+def still_wrong(policy: Policy, findings: Findings, item_key: str | None) -> bool:
+    """Whether the condition holds or cannot be decided: what verification waits to see end.
+
+    An item that has left a known list is not wrong any more.
+    """
+    if policy.for_each is None:
+        return holds(policy.condition, findings) is not False
+    if findings.items.get(policy.for_each) is None:
+        return True
+    item = item_of(policy, findings, item_key)
+    if item is None:
+        return False
+    return holds(policy.condition, findings, item) is not False
+
+
+def item_of(policy: Policy, findings: Findings, key: str | None) -> Item | None:
+    """The item of the policy's kind with this key, if it is listed now."""
+    items = findings.items.get(policy.for_each) if policy.for_each and key is not None else None
+    return next((item for item in items or () if item.key == key), None)

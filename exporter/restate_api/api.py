@@ -33,7 +33,7 @@ class RestateApi:
     """None where the node's URL is not given."""
 
 
-def connect(
+def connect(  # noqa: PLR0913 - three addresses, two tokens, three limits
     transport: Transport,
     *,
     ingress_url: str,

@@ -85,7 +85,12 @@ class Beats:
         self._query = query
 
     async def send(
-        self, shape: ServiceShape, handler: str, name: str, *, timeout: timedelta  # noqa: ASYNC109 - of the call, applied below
+        self,
+        shape: ServiceShape,
+        handler: str,
+        name: str,
+        *,
+        timeout: timedelta,  # noqa: ASYNC109 - of the call, applied below
     ) -> Sent:
         """Write: hand in the invocation of that name, or find that it was handed in before.
 

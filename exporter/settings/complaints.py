@@ -15,19 +15,16 @@ from exporter.model.redact import redact_text
 from exporter.policy.complaints import where
 from exporter.policy.document import Document, Mark
 from exporter.policy.words import did_you_mean
-from exporter.settings.schema import (
-    ENV_PREFIX,
+from exporter.settings.schema import ENV_PREFIX, Settings
+from exporter.settings.secrets import SecretRef
+from exporter.settings.sections import LimitSettings, NotifierSettings, StorageSettings
+from exporter.settings.targets import (
     DalpSettings,
     HeartbeatSettings,
-    LimitSettings,
-    NotifierSettings,
     ProtectSettings,
-    Settings,
-    StorageSettings,
     TargetSettings,
     WorkerSettings,
 )
-from exporter.settings.secrets import SecretRef
 
 _SECTIONS: Mapping[str, type[BaseModel]] = {
     "": Settings,

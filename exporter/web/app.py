@@ -9,9 +9,9 @@ from fastapi import FastAPI
 from exporter import __version__
 from exporter.metrics.exposition import Exposition
 from exporter.web.desk import Desk
+from exporter.web.envelope import Envelope
 from exporter.web.errors import handle_errors
 from exporter.web.gate import Access, Gate
-from exporter.web.guard import Guard
 from exporter.web.operator import operator_routes
 from exporter.web.page import page_routes
 from exporter.web.routes import decision_routes, health_routes, metrics_routes, reload_routes
@@ -53,5 +53,5 @@ def build_web(
     app.include_router(page_routes(status, version=version, telemetry_path=telemetry_path))
     handle_errors(app)
     app.add_middleware(Gate, access=access)
-    app.add_middleware(Guard, headers=headers)  # the outermost
+    app.add_middleware(Envelope, headers=headers)  # the outermost
     return app

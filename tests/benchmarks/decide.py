@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from statistics import median
 
-from exporter.daemon import settle_memory
+from exporter.daemon.run import settle_memory
 from exporter.ledger.standing import Standing
 from exporter.model.decision import Decision, Mode, Result, Subject, Waiting
 from exporter.model.derive import derive

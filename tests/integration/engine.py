@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from exporter.app import Engine, open_engine
+from exporter.app.engine import Engine
+from exporter.app.open import open_engine
 from exporter.model.component import Component
 from exporter.model.errors import RefusedError
 from exporter.model.operation import Budget, Operation, Plan, PolicyRef, Request, Window

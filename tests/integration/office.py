@@ -14,7 +14,8 @@ from typing import Any
 
 import httpx
 
-from exporter.app import Engine, open_engine
+from exporter.app.engine import Engine
+from exporter.app.open import open_engine
 from exporter.ledger.keys import digest_of
 from exporter.metrics.exposition import Exposition, new_registry
 from exporter.model.keys import Role

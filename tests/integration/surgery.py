@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
-from exporter.app import Engine, open_engine
+from exporter.app.engine import Engine
+from exporter.app.open import open_engine
 from exporter.backends.backend import Backend
 from exporter.model.component import Component
 from exporter.model.operation import ItemOutcome, Operation, Plan, Request

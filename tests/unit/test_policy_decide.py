@@ -14,7 +14,8 @@ from exporter.model.derive import derive
 from exporter.model.hold import HoldReason
 from exporter.model.report import Report
 from exporter.model.target import Target
-from exporter.policy.decide import first_act, still_wrong, to_request
+from exporter.policy.sight import still_wrong
+from exporter.policy.submit import first_act, to_request
 from exporter.policy.world import waiting_of
 from tests.unit.policy_scenes import (
     NOW,

@@ -19,11 +19,11 @@ from exporter.policy.breaker import Failure
 from exporter.policy.circumstances import breaker_is_open, forbidden
 from exporter.policy.clock import Suspicion
 from exporter.policy.conflicts import problems_against
-from exporter.policy.decide import first_acts, to_request, together
 from exporter.policy.load import load_policies, read_policies
 from exporter.policy.policy import Policy
 from exporter.policy.served import Served
 from exporter.policy.storm import Others
+from exporter.policy.submit import first_acts, to_request, together
 from exporter.policy.world import LastManual, OpenOperation, World
 from tests.unit.policy_scenes import (
     NOW,

@@ -22,13 +22,15 @@ from exporter.policy.breaker import Failure
 from exporter.policy.cel import evaluate
 from exporter.policy.circumstances import MANUAL_HOLD
 from exporter.policy.clock import Suspicion
-from exporter.policy.decide import decide, first_act, item_of
+from exporter.policy.decide import decide
 from exporter.policy.document import DocumentError, read_document
-from exporter.policy.parse import line, parse
+from exporter.policy.parse import parse
 from exporter.policy.policy import Policy
-from exporter.policy.sight import see
+from exporter.policy.sight import item_of, see
 from exporter.policy.storm import Others
+from exporter.policy.submit import first_act
 from exporter.policy.world import LastManual, OpenOperation, Refusal, World, waiting_of
+from exporter.policy.written import line
 from tests.unit.policy_scenes import (
     NOW,
     OTHER_URL,

@@ -16,9 +16,9 @@ from exporter.model.operation import Usage
 from exporter.model.report import Report
 from exporter.model.views import InvocationItem, InvocationsView
 from exporter.policy.actions import ACTIONS, highest_mode
-from exporter.policy.decide import first_act, to_request, together
 from exporter.policy.load import read_policies
 from exporter.policy.policy import Policy
+from exporter.policy.submit import first_act, to_request, together
 from exporter.policy.world import World
 from tests.unit.policy_scenes import NOW, ONE, decisions, policy, report, views, world
 

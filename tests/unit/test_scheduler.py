@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.model.component import Component
-from exporter.model.target import Target
 from exporter.model.phase import phase_seconds
+from exporter.model.target import Target
 from exporter.scheduler import Schedule, next_round
 from tests.unit.fakes import until
 

@@ -21,8 +21,9 @@ from exporter.model.errors import ConfigurationError
 from exporter.model.operation import Window
 from exporter.model.target import Worker
 from exporter.settings.load import Configuration, load
-from exporter.settings.schema import Settings, TargetSettings
+from exporter.settings.schema import Settings
 from exporter.settings.secrets import SecretRef, TokenSource
+from exporter.settings.targets import TargetSettings
 from tests.unit.test_model_token import jwt
 
 TARGET = """\

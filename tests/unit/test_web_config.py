@@ -18,8 +18,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from exporter.model.errors import ConfigurationError
 from exporter.settings.web_config import WebConfig, load_web_config
 from exporter.web import WebServer, listen
+from exporter.web.envelope import Envelope
 from exporter.web.front import Front
-from exporter.web.guard import Guard
 from tests.certificates import certificate
 from tests.support import ToolFinder
 
@@ -110,7 +110,7 @@ async def hello(scope: Scope, _receive: Receive, send: Send) -> None:
 
 @asynccontextmanager
 async def serving(front: Front, app: ASGIApp = hello) -> AsyncIterator[str]:
-    guarded = Guard(app, headers=lambda: front.headers)
+    guarded = Envelope(app, headers=lambda: front.headers)
     server = WebServer(guarded, listen("127.0.0.1:0"), tls=front.tls, stop_within_seconds=2)
     await server.start()
     try:

@@ -18,8 +18,8 @@ from exporter.ledger.keys import digest_of
 from exporter.model.errors import LedgerUnavailableError
 from exporter.model.keys import ApiKey, Role
 from exporter.web.attempts import MOST, REMEMBERED, Attempts
+from exporter.web.envelope import Envelope
 from exporter.web.gate import Access, Gate
-from exporter.web.guard import Guard
 from exporter.web.keyring import Keyring
 from exporter.web.passwords import Passwords
 from exporter.wire.operator import PREFIX
@@ -45,7 +45,7 @@ class Door:
 
         guarded = guarded or access(*KEYS, on_failure=self.failed)
         app.add_middleware(Gate, access=guarded, attempts=attempts)
-        app.add_middleware(Guard)
+        app.add_middleware(Envelope)
         self.app = app
 
     def failed(self) -> None:

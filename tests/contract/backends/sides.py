@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from exporter.app import open_engine
+from exporter.app.open import open_engine
 from exporter.model.errors import CallFailedError, RefusedError
 from exporter.model.operation import Operation, Outcome, Request
 from exporter.settings.load import load

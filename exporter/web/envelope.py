@@ -30,7 +30,7 @@ _HEADERS: Mapping[str, str] = MappingProxyType(
 """For every answer; one that sets a header itself keeps its own."""
 
 
-class Guard:
+class Envelope:
     """The outermost ASGI middleware. ``headers`` are set on every answer, whatever it says."""
 
     def __init__(self, app: ASGIApp, *, headers: Callable[[], Mapping[str, str]] = dict) -> None:
@@ -47,7 +47,7 @@ class Guard:
         began = time.perf_counter()
         status = 0
 
-        async def guarded(message: Message) -> None:
+        async def enveloped(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
@@ -61,7 +61,7 @@ class Guard:
 
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             try:
-                await self._app(scope, receive, guarded)
+                await self._app(scope, receive, enveloped)
             except Exception:
                 _log.exception("http.failed", method=scope["method"], path=scope["path"])
                 if status:
@@ -71,7 +71,7 @@ class Guard:
                     "internal error; the log has the details under this request id",
                     request_id=request_id,
                 )
-                await answer(scope, receive, guarded)
+                await answer(scope, receive, enveloped)
             finally:
                 _log.debug(
                     "http.request",

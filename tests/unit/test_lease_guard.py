@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import structlog
 
-from exporter.guard import LeaseGuard, kept_lease
+from exporter.lease_guard import LeaseGuard, kept_lease
 from exporter.ledger.gateway import Ledger
 from exporter.model.errors import LeaseLostError, LedgerUnavailableError
 from exporter.model.operation import ItemOutcome, Operation, Outcome, Phase

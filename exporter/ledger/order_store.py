@@ -14,7 +14,7 @@ from exporter.model.operation import Operation
 from exporter.model.orders import Pause, PauseScope, Reset
 
 
-class People(Reads):
+class OrderStore(Reads):
     """Pauses, plans that are approved, breakers that are reset, identities, keys."""
 
     def pauses(self) -> tuple[Pause, ...]:

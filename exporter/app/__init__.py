@@ -1,0 +1,1 @@
+"""The wiring: builds everything once from a configuration, for daemon and commands alike."""

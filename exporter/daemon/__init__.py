@@ -1,0 +1,1 @@
+"""The long-running process: what `restate-medic run` runs."""

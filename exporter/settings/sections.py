@@ -1,0 +1,61 @@
+"""The smaller sections of the configuration file."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from exporter.model.operation import Window
+from exporter.model.target import is_placeholder
+from exporter.notify import split_webhook
+from exporter.policy.fields import Period
+from exporter.settings.secrets import SecretRef, Section
+
+DEFAULT_STORAGE = "sqlite:///data/medic.db"
+
+
+class LimitSettings(Section):
+    """A limit over everything policies do, on every target together."""
+
+    max: int = Field(ge=0)
+    per: Period
+    """None is for ever."""
+
+    @property
+    def window(self) -> Window:
+        """The same as the engine counts it."""
+        return Window("global", self.max, self.per)
+
+
+class NotifierSettings(Section):
+    """Where people are told something."""
+
+    webhook: SecretRef
+    format: Literal["slack", "json"] = "slack"
+    """``{"text": …}``, which Mattermost and others take as well; or the parts by name."""
+
+    @field_validator("webhook")
+    @classmethod
+    def _a_url(cls, ref: SecretRef) -> SecretRef:
+        url = ref.read()
+        split_webhook(url)
+        if is_placeholder(url):
+            raise ValueError("the webhook's secret is a placeholder; write the real URL there")
+        return ref
+
+
+class StorageSettings(Section):
+    """The ledger's database."""
+
+    url: str = DEFAULT_STORAGE
+
+    @field_validator("url")
+    @classmethod
+    def _known_database(cls, url: str) -> str:
+        _, scheme, rest = url.partition("sqlite:///")
+        file = bool(scheme) and bool(rest) and not rest.endswith(("/", ":memory:"))
+        if not file and not url.startswith("postgresql://"):
+            msg = "is no database; write sqlite:///path/to/medic.db or postgresql://host/name"
+            raise ValueError(msg)
+        return url
