@@ -68,6 +68,7 @@ async def run_daemon(configure: Callable[[], Configuration]) -> int:
                 desk=daemon.desk(),
                 access=daemon.access(front),
                 headers=lambda: front.headers,
+                telemetry_path=configuration.settings.web_telemetry_path,
             ),
             sock,
             tls=front.tls,

@@ -11,7 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -28,6 +28,7 @@ from exporter.settings.fields import (
     Lease,
     NotBuilt,
     ServiceUrl,
+    TelemetryPath,
     plain_name,
     problem,
 )
@@ -44,6 +45,7 @@ DEFAULT_LISTEN = "127.0.0.1:9970"
 DEFAULT_POLICIES = ("policies/*.yaml", "policies/*.yml")
 _ADDRESS = re.compile(r"(?:\[[^\[\]\s]+\]|[^:\[\]\s/]*):(?P<port>[0-9]{1,5})")
 _LAST_PORT = 65535
+SOME_TARGET = "write targets: [{name: …, ingress_url: …, admin_url: …}]"
 _FLAGS = "\0flags"
 """No key of a YAML file can be this."""
 
@@ -58,8 +60,9 @@ class Settings(BaseSettings):
         env_nested_delimiter="__",
         validate_default=False,
     )
+    target_files: tuple[str, ...] = ()
+    """Files of more targets, or patterns of such files, from where the configuration is."""
     targets: tuple[TargetSettings, ...]
-    target_files: NotBuilt = None
     notifiers: dict[str, NotifierSettings] = Field(default_factory=dict)
     alertmanager: NotBuilt = None
     history: NotBuilt = None
@@ -74,6 +77,7 @@ class Settings(BaseSettings):
     limits: tuple[LimitSettings, ...] = ()
     allowed_service_urls: tuple[ServiceUrl, ...] = ()
     web_listen_address: str = DEFAULT_LISTEN
+    web_telemetry_path: TelemetryPath = "/metrics"
     web_config_file: Path | None = None
     """TLS and passwords, in the form that Prometheus and its exporters share."""
     reading_needs_key: bool = False
@@ -86,10 +90,11 @@ class Settings(BaseSettings):
 
     @field_validator("targets")
     @classmethod
-    def _targets_differ(cls, targets: tuple[TargetSettings, ...]) -> tuple[TargetSettings, ...]:
-        if not targets:
-            msg = "names none; write targets: [{name: …, ingress_url: …, admin_url: …}]"
-            raise ValueError(msg)
+    def _targets_differ(
+        cls, targets: tuple[TargetSettings, ...], info: ValidationInfo
+    ) -> tuple[TargetSettings, ...]:
+        if not targets and not info.data.get("target_files"):
+            raise ValueError(f"names none; {SOME_TARGET}")
         refuse_same(targets)
         return targets
 
