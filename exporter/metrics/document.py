@@ -26,8 +26,9 @@ with `{PREFIX}`. This page is made from the catalogue in the code:
 `python -m exporter.metrics.document > docs/metrics.md`.
 
 restate-medic reads on timers of its own, not when it is scraped: when, says
-`component_last_run_timestamp_seconds`. A value whose reading failed stays until it is stale (three intervals) and then
-disappears: it never becomes 0. A target that is removed takes its series with it.
+`component_last_run_timestamp_seconds`. A value whose reading failed stays until it is stale (three
+intervals) and then disappears: it never becomes 0. A target that is removed takes its series with
+it.
 
 Families marked *capped* keep the {MAX_SERIES} largest values of a target;
 `series_dropped_total` counts what each round left out.
