@@ -11,6 +11,7 @@
 | `"resolve"` | a workflow's shared handlers: resolves that promise |
 | else | returns at once: `"done"` from a workflow, a greeting from all others |
 
+Called without a body, a handler does what its name says (`fail`, `sleep`), if it says anything.
 A workflow's run and an object's handler first store a state `calls`, so that there is something
 a purge has to clear. Serving is left to `lab.endpoint`.
 """
@@ -70,11 +71,12 @@ def _service(spec: ServiceSpec) -> restate.Service:
         spec.name, inactivity_timeout=_SOON, invocation_retry_policy=_retries(spec)
     )
 
-    async def answer(ctx: Context, body: str | None) -> str:
-        await _misbehave(ctx, body)
-        return f"Hello {body}"
-
     for name in spec.handlers:
+
+        async def answer(ctx: Context, body: str | None, *, name: str = name) -> str:
+            await _misbehave(ctx, body or name)
+            return f"Hello {body}"
+
         service.handler(name)(answer)
     return service
 
