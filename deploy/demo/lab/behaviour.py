@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import timedelta
 from pathlib import Path
 
@@ -72,13 +72,16 @@ def _service(spec: ServiceSpec) -> restate.Service:
     )
 
     for name in spec.handlers:
-
-        async def answer(ctx: Context, body: str | None, *, name: str = name) -> str:
-            await _misbehave(ctx, body or name)
-            return f"Hello {body}"
-
-        service.handler(name)(answer)
+        service.handler(name)(_answers_as(name))
     return service
+
+
+def _answers_as(name: str) -> Callable[[Context, str | None], Awaitable[str]]:
+    async def answer(ctx: Context, body: str | None) -> str:
+        await _misbehave(ctx, body or name)
+        return f"Hello {body}"
+
+    return answer
 
 
 def _object(spec: ServiceSpec) -> restate.VirtualObject:
