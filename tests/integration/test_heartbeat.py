@@ -20,18 +20,20 @@ def medic_on(
     folder: Path,
     restate: RestateServer,
     *,
+    name: str = NAME,
+    service: str = "Pulse",
     handler: str = "run",
     every: str = "1h",
     within: str = "30s",
     policies: list[dict[str, object]] | None = None,
 ) -> Medic:
-    heartbeat = {"service": "Pulse", "handler": handler, "every": every, "within": within}
-    return Medic(folder, targets=[target_of(restate, NAME, heartbeat=heartbeat)], policies=policies)
+    heartbeat = {"service": service, "handler": handler, "every": every, "within": within}
+    return Medic(folder, targets=[target_of(restate, name, heartbeat=heartbeat)], policies=policies)
 
 
-def beats(restate: RestateServer) -> list[str]:
+def beats(restate: RestateServer, name: str = NAME) -> list[str]:
     """The status of each of our invocations, by the server's own word, oldest first."""
-    prefix = prefix_of(NAME)
+    prefix = prefix_of(name)
     rows = restate.query(
         "SELECT status FROM sys_invocation_status "
         f"WHERE starts_with(idempotency_key, '{prefix}') "
@@ -56,69 +58,63 @@ def reason(medic: Medic) -> str | None:
 @pytest.mark.parametrize("kind", ["service", "object", "workflow"])
 def test_a_heartbeat_gets_through_once(
     tmp_path: Path,
-    any_version: Version,
-    fresh_restate: ServerFactory,
+    any_restate: RestateServer,
     worker_factory: WorkerFactory,
     kind: Kind,
 ) -> None:
     """Its durable latency and moment are metrics; neither looking again nor a restart of the
     daemon starts a second one, and after the restart it is known when the last succeeded."""
-    restate = fresh_restate(any_version)
-    worker = worker_factory(ServiceSpec("Pulse", kind))
-    restate.register(worker.url)
-    with medic_on(tmp_path, restate) as medic:
+    service = f"Pulse-{kind}"
+    any_restate.register(worker_factory(ServiceSpec(service, kind)).url)
+    with medic_on(tmp_path, any_restate, name=kind, service=service) as medic:
+
+        def sample(short: str, **labels: str) -> float:
+            return medic.sample(short, target=kind, **labels) or 0.0
+
         medic.wait_for(lambda: status(medic) == "ok", "a heartbeat")
-        took = medic.sample("heartbeat_duration_seconds", target=NAME)
-        succeeded = medic.sample("heartbeat_last_success_timestamp_seconds", target=NAME)
-        assert took is not None
+        took = sample("heartbeat_duration_seconds")
+        succeeded = sample("heartbeat_last_success_timestamp_seconds")
         assert 0 < took < 10
-        runs = medic.sample("probes_total", target=NAME, component="heartbeat") or 0
+        looks = sample("probes_total", component="heartbeat")
         medic.wait_for(
-            lambda: (
-                (medic.sample("probes_total", target=NAME, component="heartbeat") or 0) >= runs + 2
-            ),
-            "two more looks",
+            lambda: sample("probes_total", component="heartbeat") >= looks + 2, "two more looks"
         )
-        assert beats(restate) == ["completed"]
+        assert beats(any_restate, kind) == ["completed"]
         medic.kill()
         medic.start()
         medic.wait_for(lambda: status(medic) == "ok", "what the server remembers")
-        again = medic.sample("heartbeat_last_success_timestamp_seconds", target=NAME)
-        assert succeeded is not None
-        assert again is not None
-        assert abs(again - succeeded) < 1
-        assert beats(restate) == ["completed"]
+        assert abs(sample("heartbeat_last_success_timestamp_seconds") - succeeded) < 1
+        assert beats(any_restate, kind) == ["completed"]
 
 
 def test_a_heartbeat_comes_every_interval(
-    tmp_path: Path, fresh_restate: ServerFactory, worker_factory: WorkerFactory
+    tmp_path: Path, restate: RestateServer, worker_factory: WorkerFactory
 ) -> None:
     """Each is an invocation of its own."""
-    restate = fresh_restate()
-    restate.register(worker_factory(ServiceSpec("Pulse", "workflow")).url)
-    with medic_on(tmp_path, restate, every="2s", within="1s") as medic:
-        medic.wait_for(lambda: len(beats(restate)) >= 3, "three heartbeats")
-        assert set(beats(restate)[:2]) == {"completed"}
+    name = "Pulse-often"
+    restate.register(worker_factory(ServiceSpec(name, "workflow")).url)
+    with medic_on(tmp_path, restate, name=name, service=name, every="2s", within="1s") as medic:
+        medic.wait_for(lambda: len(beats(restate, name)) >= 3, "three heartbeats")
+        assert set(beats(restate, name)[:2]) == {"completed"}
 
 
 def test_a_heartbeat_that_fails_has_failed(
-    tmp_path: Path,
-    any_version: Version,
-    fresh_restate: ServerFactory,
-    worker_factory: WorkerFactory,
+    tmp_path: Path, any_restate: RestateServer, worker_factory: WorkerFactory
 ) -> None:
     """The invocation's own failure, told from being late and from being unreachable."""
-    restate = fresh_restate(any_version)
-    restate.register(worker_factory(ServiceSpec("Pulse", handlers=("fail",))).url)
-    with medic_on(tmp_path, restate, handler="fail", policies=[LATE]) as medic:
+    service = "Pulse-fails"
+    any_restate.register(worker_factory(ServiceSpec(service, handlers=("fail",))).url)
+    with medic_on(
+        tmp_path, any_restate, service=service, handler="fail", name="fails", policies=[LATE]
+    ) as medic:
         medic.wait_for(lambda: status(medic) == "degraded", "the failure")
         assert reason(medic) == "failed"
-        assert medic.sample("heartbeat_last_success_timestamp_seconds", target=NAME) is None
+        assert medic.samples("heartbeat_last_success_timestamp_seconds") == {}
         (failed,) = medic.events("heartbeat.failed")
         assert failed["error"] == "[500] told to fail"
         (decided,) = medic.decisions()
         assert decided["result"] == "clear"  # it is not late
-        assert beats(restate) == ["completed"]
+        assert beats(any_restate, "fails") == ["completed"]
 
 
 def test_a_stopped_worker_makes_it_late_and_nothing_waits_for_it(
