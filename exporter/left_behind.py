@@ -11,7 +11,7 @@ import structlog
 from exporter.app.engine import Engine
 from exporter.model.errors import LedgerUnavailableError
 from exporter.model.operation import Operation, Outcome
-from exporter.remediate import OnClosed
+from exporter.remediate.execution import OnClosed
 from exporter.round import verification_of
 from exporter.verification import Verification
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from exporter.backends.backend import Backend
     from exporter.fleet import Fleet
     from exporter.ledger.gateway import Ledger
-    from exporter.remediate import Remediator
+    from exporter.remediate.remediator import Remediator
 
 STOPPING = "stopping"
 _DOCTOR_SECONDS = 30.0

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from exporter.fleet import Fleet
     from exporter.ledger.gateway import Ledger
     from exporter.metrics.instruments import Instruments
-    from exporter.remediate import Remediator
+    from exporter.remediate.remediator import Remediator
     from exporter.surroundings import Surroundings
 
 _LEDGER_PATIENCE_SECONDS = 0.5

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from exporter.backends.backend import Backend
     from exporter.ledger.gateway import Ledger
     from exporter.ownership import Ownership
-    from exporter.remediate import Remediator
+    from exporter.remediate.remediator import Remediator
 
 _log = structlog.get_logger(__name__)
 

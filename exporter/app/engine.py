@@ -17,7 +17,7 @@ from exporter.ownership import Ownership
 from exporter.people import People
 from exporter.policy.policy import Policy
 from exporter.policy.wanted import wanted_by
-from exporter.remediate import Remediator
+from exporter.remediate.remediator import Remediator
 from exporter.settings.load import Configuration
 from exporter.transport import Transport
 

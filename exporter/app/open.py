@@ -19,7 +19,8 @@ from exporter.model.operation import Operation
 from exporter.model.report import Report
 from exporter.notify import Notifier
 from exporter.ownership import Ownership
-from exporter.remediate import OnClosed, Remediator
+from exporter.remediate.execution import OnClosed
+from exporter.remediate.remediator import Remediator
 from exporter.settings.load import Configuration
 from exporter.transport import Transport
 from exporter.verification import Verifier

@@ -34,7 +34,7 @@ from exporter.model.errors import (
 from exporter.model.operation import Operation, Plan
 from exporter.model.redact import redact_text
 from exporter.model.target import Target, normalise_url
-from exporter.remediate import preview
+from exporter.remediate.preflight import preview
 from exporter.settings.load import load
 
 _POLL: Final = timedelta(seconds=1)

@@ -19,7 +19,7 @@ from exporter.cli.orders import actor
 from exporter.cli.output import OUTCOME_STYLE, Exit, bullets, err, fail, lay_out, out, print_json
 from exporter.model.errors import RefusedError
 from exporter.model.operation import Operation, Outcome, Plan, Request
-from exporter.remediate import preview
+from exporter.remediate.preflight import preview
 from exporter.settings.load import load
 from exporter.wire.operation import operation_json, plan_json
 

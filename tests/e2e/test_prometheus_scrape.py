@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import socket
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,7 +11,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -26,8 +23,10 @@ from exporter.model.derive import derive
 from exporter.model.hold import HoldReason
 from exporter.model.views import InvocationGroup, InvocationsView
 from exporter.web import ReloadResult, WebServer, WebStatus, build_web, listen
+from lab import wait_until
 from tests.benchmarks import synthetic
 from tests.doors import open_doors
+from tests.e2e.watching import Prometheus
 from tests.support import ToolFinder
 
 HOSTILE = 'quo"te \\ back\nnew 🦀 \0 \ud800 # HELP x'
@@ -115,54 +114,15 @@ async def serving(app: ASGIApp) -> AsyncIterator[str]:
         await server.stop()
 
 
-@asynccontextmanager
-async def prometheus(binary: Path, folder: Path, jobs: dict[str, str]) -> AsyncIterator[str]:
-    """Prometheus with these jobs (name to address), until the block ends; gives its URL."""
-    config = {
+def scraping(jobs: dict[str, str]) -> dict[str, Any]:
+    """A configuration with these jobs, name to address."""
+    return {
         "global": {"scrape_interval": "1s", "scrape_timeout": "1s"},
         "scrape_configs": [
             {"job_name": job, "static_configs": [{"targets": [address]}]}
             for job, address in jobs.items()
         ],
     }
-    file = folder / "prometheus.yml"
-    file.write_text(json.dumps(config))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    process = await asyncio.create_subprocess_exec(
-        binary,
-        f"--config.file={file}",
-        f"--storage.tsdb.path={folder / 'data'}",
-        f"--web.listen-address=127.0.0.1:{port}",
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    try:
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        await process.wait()
-
-
-async def query(client: httpx.AsyncClient, expression: str) -> list[dict[str, Any]]:
-    answer = await client.get("/api/v1/query", params={"query": expression})
-    found: list[dict[str, Any]] = answer.json()["data"]["result"]
-    return found
-
-
-async def until_scraped(client: httpx.AsyncClient, jobs: int) -> None:
-    async with asyncio.timeout(60):
-        while True:
-            try:
-                if len(await query(client, "up == 1")) == jobs:
-                    return
-                problems = (await client.get("/api/v1/targets")).json()["data"]["activeTargets"]
-                failed = [t["lastError"] for t in problems if t["health"] == "down"]
-                assert not failed
-            except (httpx.TransportError, json.JSONDecodeError):
-                pass
-            await asyncio.sleep(0.2)
 
 
 async def test_prometheus_scrapes_both_formats(
@@ -183,37 +143,33 @@ async def test_prometheus_scrapes_both_formats(
     binary = tool("prometheus")
     async with serving(metrics) as one, serving(text) as other:
         jobs = {"openmetrics": one, "text": other}
-        async with (
-            prometheus(binary, tmp_path, jobs) as url,
-            httpx.AsyncClient(base_url=url, timeout=10) as client,
-        ):
-            await until_scraped(client, len(jobs))
-            assert metrics.answered == {Format.OPENMETRICS.content_type}
-            assert text.answered == {Format.TEXT.content_type}
-            assert metrics.encodings == {"gzip"}
+        with Prometheus(binary, tmp_path, scraping(jobs)) as prometheus:
+            # Not in this thread, whose event loop answers the scrapes.
+            await asyncio.to_thread(look, prometheus, page, jobs)
+        assert metrics.answered == {Format.OPENMETRICS.content_type}
+        assert text.answered == {Format.TEXT.content_type}
+        assert metrics.encodings == {"gzip"}
 
-            status = await query(client, f"{PREFIX}component_status == 1")
-            assert len(status) == len(jobs) * 2 * len(Component)
-            drift = f'{PREFIX}component_failure{{component="drift",reason="timeout"}}'
-            assert len(await query(client, drift)) == len(jobs) * 2
-            hostile = await query(
-                client, f'{PREFIX}service_invocations{{restate_service=~"quo.*"}}'
-            )
-            names = {row["metric"]["restate_service"] for row in hostile}
-            assert names == {HOSTILE.replace("\n", "�").replace("\0", "�").replace("\ud800", "�")}
 
-            everything = f'{{__name__=~"{PREFIX}.+"}}'
-            counts = await query(client, f"count by (job) ({everything})")
-            samples = sum(
-                line.startswith(PREFIX.encode()) for line in page.body(Format.TEXT).splitlines()
-            )
-            assert {row["metric"]["job"]: int(row["value"][1]) for row in counts} == dict.fromkeys(
-                jobs, samples
-            )
-            differing = (
-                f'sum without (job, instance) ({{__name__=~"{PREFIX}.+",job="text"}})'
-                f' != sum without (job, instance) ({{__name__=~"{PREFIX}.+",job="openmetrics"}})'
-            )
-            assert await query(client, differing) == []
-            quantile = f"histogram_quantile(0.5, {PREFIX}heal_duration_seconds_bucket)"
-            assert len(await query(client, quantile)) == len(jobs)
+def look(prometheus: Prometheus, page: Exposition, jobs: dict[str, str]) -> None:
+    """Ask, once everything was scraped, for all that the page says."""
+    ask = prometheus.query
+    wait_until(lambda: prometheus.scraped(len(jobs)), what="scrapes", timeout_seconds=60)
+    assert len(ask(f"{PREFIX}component_status == 1")) == len(jobs) * 2 * len(Component)
+    drift = f'{PREFIX}component_failure{{component="drift",reason="timeout"}}'
+    assert len(ask(drift)) == len(jobs) * 2
+    hostile = ask(f'{PREFIX}service_invocations{{restate_service=~"quo.*"}}')
+    names = {row["metric"]["restate_service"] for row in hostile}
+    assert names == {HOSTILE.replace("\n", "�").replace("\0", "�").replace("\ud800", "�")}
+
+    counts = ask(f'count by (job) ({{__name__=~"{PREFIX}.+"}})')
+    samples = sum(line.startswith(PREFIX.encode()) for line in page.body(Format.TEXT).splitlines())
+    found = {row["metric"]["job"]: int(row["value"][1]) for row in counts}
+    assert found == dict.fromkeys(jobs, samples)
+    differing = (
+        f'sum without (job, instance) ({{__name__=~"{PREFIX}.+",job="text"}})'
+        f' != sum without (job, instance) ({{__name__=~"{PREFIX}.+",job="openmetrics"}})'
+    )
+    assert ask(differing) == []
+    quantile = f"histogram_quantile(0.5, {PREFIX}heal_duration_seconds_bucket)"
+    assert len(ask(quantile)) == len(jobs)

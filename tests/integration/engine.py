@@ -17,7 +17,7 @@ from exporter.app.open import open_engine
 from exporter.model.component import Component
 from exporter.model.errors import RefusedError
 from exporter.model.operation import Budget, Operation, Plan, PolicyRef, Request, Window
-from exporter.remediate import context_of, preview
+from exporter.remediate.preflight import context_of, preview
 from exporter.remedies.remedy import RemedyContext
 from exporter.settings.load import Configuration, load
 from exporter.settings.schema import Settings

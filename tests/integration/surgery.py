@@ -14,7 +14,7 @@ from exporter.app.open import open_engine
 from exporter.backends.backend import Backend
 from exporter.model.component import Component
 from exporter.model.operation import ItemOutcome, Operation, Plan, Request
-from exporter.remediate import context_of
+from exporter.remediate.preflight import context_of
 from exporter.remedies.remedy import RemedyContext
 from exporter.settings.load import load
 from exporter.verification import Verification

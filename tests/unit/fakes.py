@@ -34,7 +34,7 @@ from exporter.model.operation import (
 from exporter.model.report import Reading, Report
 from exporter.model.target import Target
 from exporter.model.views import View
-from exporter.remediate import Remediator
+from exporter.remediate.remediator import Remediator
 from exporter.remedies.remedy import Remedy, RemedyContext, WriteGuard, tells_nobody
 from exporter.restate_api import RestateApi
 from exporter.verification import Verifier

@@ -22,7 +22,7 @@ from exporter.model.operation import Operation, Request
 from exporter.model.target import Target
 from exporter.ownership import Ownership
 from exporter.policy.policy import Policy
-from exporter.remediate import Remediator
+from exporter.remediate.remediator import Remediator
 from exporter.round import Rounds, Watched
 from exporter.surroundings import Surroundings
 from exporter.verification import Verifier

@@ -34,7 +34,7 @@ from exporter.model.operation import (
     Request,
     Window,
 )
-from exporter.remediate import preview
+from exporter.remediate.preflight import preview
 from exporter.verification import Verification
 from tests.unit.fakes import (
     REMEDY,

@@ -7,17 +7,15 @@ waits for is in ``verification``; what a remedy does is its own affair.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from exporter.lease_guard import LeaseGuard, StillAllowed, always_allowed, kept_lease
+from exporter.lease_guard import StillAllowed, always_allowed, kept_lease
 from exporter.model.decision import Mode, Subject
-from exporter.model.derive import derive
 from exporter.model.errors import (
     CallFailedError,
     InFlightError,
@@ -25,39 +23,25 @@ from exporter.model.errors import (
     LedgerUnavailableError,
     LimitReachedError,
     MedicError,
-    RefusedElsewhereError,
     RefusedError,
     StoppedError,
 )
-from exporter.model.operation import ActResult, Fence, Operation, Outcome, Phase, Plan, Request
+from exporter.model.operation import ActResult, Fence, Operation, Outcome, Plan, Request
 from exporter.refusals import Refusals
-from exporter.restate_api import DiscoveryFailedError
+from exporter.remediate.endings import told
+from exporter.remediate.execution import Execution, Job, OnClosed
+from exporter.remediate.preflight import context_of, remedy_of
+from exporter.remediate.tasks import Tasks
 from exporter.verification import Verification, Verifier
 
 if TYPE_CHECKING:
     from exporter.backends.backend import Backend
     from exporter.fleet import Fleet
     from exporter.ledger.gateway import Ledger
-    from exporter.remedies.remedy import Remedy, TargetContext
 
 _log = structlog.get_logger(__name__)
 
 _BY_PERSON = Verification()
-OnClosed = Callable[[Operation, Request | None], None]
-"""Told of every operation that ends here; the request is None for one taken over."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Job:
-    """One operation that is under way, and everything it needs."""
-
-    operation: Operation
-    request: Request | None
-    plan: Plan
-    remedy: Remedy
-    backend: Backend
-    verification: Verification
-    still_allowed: StillAllowed = always_allowed
 
 
 class Remediator:
@@ -78,17 +62,28 @@ class Remediator:
     ) -> None:
         self._ledger = ledger
         self._fleet = fleet
-        self._verifier = verifier
         self._owner = owner
         self._lease = lease
         self._now = now
-        self._on_closed = on_closed
         self._on_proposed = on_proposed
         self._fence = fence
-        self._tasks: dict[asyncio.Task[Any], str] = {}
-        self.busy: dict[str, str] = {}
-        """By what it locks, the remedy that runs in this process now, preflight included."""
+        self._tasks = Tasks()
+        self._execution = Execution(
+            ledger=ledger,
+            fleet=fleet,
+            verifier=verifier,
+            owner=owner,
+            lease=lease,
+            now=now,
+            on_closed=on_closed,
+        )
+        self._on_closed = on_closed
         self.refusals = Refusals()
+
+    @property
+    def busy(self) -> dict[str, str]:
+        """By what it locks, the remedy that runs in this process now, preflight included."""
+        return self._tasks.busy
 
     def submit(
         self,
@@ -113,7 +108,7 @@ class Remediator:
                 still_allowed=still_allowed,
             )
             work = self._run(subject, request, performing)
-            self._start(work, lock=request.lock, remedy=request.remedy)
+            self._tasks.start(work, lock=request.lock, remedy=request.remedy)
 
     def resume(
         self,
@@ -124,16 +119,11 @@ class Remediator:
         """Finish the verification of an operation whose owner died after its last write."""
         if operation.target not in self.busy:
             work = self._resume(operation, backend, verification)
-            self._start(work, lock=operation.target, remedy=operation.remedy)
+            self._tasks.start(work, lock=operation.target, remedy=operation.remedy)
 
     async def drain(self, timeout_seconds: float) -> bool:
         """Wait for running operations to finish. False when some were still running."""
-        if not self._tasks:
-            return True
-        _, running = await asyncio.wait(tuple(self._tasks), timeout=timeout_seconds)
-        for task in running:
-            _log.warning("operation.abandoned", target=self._tasks.get(task))
-        return not running
+        return await self._tasks.drain(timeout_seconds)
 
     async def perform(
         self,
@@ -174,15 +164,7 @@ class Remediator:
     ) -> Operation:
         """As ``perform``, in a task that ``drain`` waits for and that nobody's cancelling ends."""
         work = self.perform(request, backend, verification, confirmed=confirmed)
-        task = asyncio.ensure_future(work)
-        self._tasks[task] = request.target
-        task.add_done_callback(self._ended)
-        return await asyncio.shield(task)
-
-    def _ended(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.pop(task, None)
-        if not task.cancelled():
-            task.exception()  # it is known now, even if nobody waits for it any more
+        return await self._tasks.shielded(work, target=request.target)
 
     async def _perform(
         self,
@@ -232,11 +214,11 @@ class Remediator:
                 await self.end_proposal(request.proposal, Outcome.REFUSED, why)
             raise
         _log.info("operation.reserved", operation=operation.id, plan=operation.summary)
-        job = _Job(operation, request, plan, remedy, backend, verification, still_allowed)
+        job = Job(operation, request, plan, remedy, backend, verification, still_allowed)
         async with kept_lease(
             operation.id, ledger=self._ledger, owner=self._owner, lease=self._lease, now=self._now
         ):
-            return await self._carry_out(job), plan
+            return await self._execution.carry_out(job), plan
 
     async def _propose(self, request: Request, plan: Plan) -> Operation:
         now = self._now()
@@ -250,97 +232,7 @@ class Remediator:
         """Close a plan that must not wait for a person any more, if it still does."""
         closed = await self._ledger.end_proposal(operation_id, outcome, why=why, now=self._now())
         if closed is not None:
-            self._closed(closed, None)
-
-    async def _carry_out(self, job: _Job) -> Operation:
-        """Act, verify, finish. An operation whose lease or ledger is lost is left to its lease."""
-        guard = LeaseGuard(
-            job.operation.id,
-            ledger=self._ledger,
-            owner=self._owner,
-            lease=self._lease,
-            now=self._now,
-            still_allowed=job.still_allowed,
-        )
-        context = context_of(job.backend, self._fleet, self._now)
-        try:
-            result = await job.remedy.act(context, job.plan, guard)
-        except (LeaseLostError, LedgerUnavailableError) as error:
-            _log.error("operation.lost", operation=job.operation.id, error=str(error))
-            raise
-        except Exception as error:
-            known = ActResult(after=_known_of(error))
-            closed = await self._finish(
-                job,
-                _outcome_of(error, guard),
-                known,
-                error=_told(error, operation=job.operation.id),
-                refused_elsewhere=isinstance(error, RefusedElsewhereError),
-            )
-            if isinstance(error, StoppedError) and not guard.writes:
-                raise
-            return closed
-        if result.failed:
-            return await self._finish(job, Outcome.FAILED, result, error=result.failed)
-        if result.nothing_to_do:
-            return await self._finish(job, Outcome.NOTHING_TO_DO, result)
-        acted = await self._ledger.mark_acted(
-            job.operation.id, result, owner=self._owner, lease=self._lease, now=self._now()
-        )
-        return await self._verify(job, result, since=acted.acted_at or self._now())
-
-    async def _verify(self, job: _Job, result: ActResult, *, since: datetime) -> Operation:
-        await self._ledger.advance(
-            job.operation.id, Phase.VERIFYING, owner=self._owner, lease=self._lease, now=self._now()
-        )
-        try:
-            missing = await self._verifier.verify(
-                job.backend.target,
-                job.verification.about(item.key for item in result.items if item.done),
-                needs=job.remedy.components,
-                check=lambda report, now: job.remedy.check(
-                    job.plan.arguments, result.after, report, now
-                ),
-                since=since,
-            )
-        except Exception as error:  # noqa: BLE001 - left open, it would be taken over for ever
-            missing = _told(error, operation=job.operation.id)
-        if missing is not None:
-            return await self._finish(job, Outcome.UNVERIFIED, result, error=missing)
-        outcome = Outcome.PARTIAL if result.partial else Outcome.VERIFIED
-        return await self._finish(job, outcome, result)
-
-    async def _finish(
-        self,
-        job: _Job,
-        outcome: Outcome,
-        result: ActResult,
-        error: str | None = None,
-        *,
-        refused_elsewhere: bool = False,
-    ) -> Operation:
-        closed = await self._ledger.finish(
-            job.operation.id,
-            outcome,
-            owner=self._owner,
-            now=self._now(),
-            after=result.after or None,
-            error=error,
-            refused_elsewhere=refused_elsewhere,
-        )
-        self._closed(closed, job.request)
-        return closed
-
-    def _closed(self, closed: Operation, request: Request | None) -> None:
-        _log.info(
-            "operation.closed",
-            operation=closed.id,
-            target=closed.target,
-            remedy=closed.remedy,
-            outcome=str(closed.outcome),
-            error=closed.error,
-        )
-        self._on_closed(closed, request)
+            self._execution.closed(closed, None)
 
     async def _run(
         self,
@@ -364,7 +256,7 @@ class Remediator:
             self._refused(subjects, error)
             return
         except Exception as error:  # noqa: BLE001 - what crashes must not be tried in every round
-            self._refused(subjects, RefusedError("internal", _told(error, target=subject.target)))
+            self._refused(subjects, RefusedError("internal", told(error, target=subject.target)))
             return
         left_out = {left.key: left for left in plan.left_out}
         for left in left_out.values():
@@ -402,80 +294,10 @@ class Remediator:
             arguments=operation.arguments,
         )
         remedy = remedy_of(backend, operation.remedy)
-        job = _Job(operation, None, plan, remedy, backend, verification)
+        job = Job(operation, None, plan, remedy, backend, verification)
         items = tuple(item for _, item in await self._ledger.items(operation.id) if item)
         result = ActResult(after=operation.after, items=items, partial=operation.partial)
         async with kept_lease(
             operation.id, ledger=self._ledger, owner=self._owner, lease=self._lease, now=self._now
         ):
-            await self._verify(job, result, since=self._now())
-
-    def _start(self, work: Coroutine[Any, Any, None], *, lock: str, remedy: str) -> None:
-        self.busy[lock] = remedy
-        task = asyncio.ensure_future(self._guarded(work, lock))
-        self._tasks[task] = lock
-        task.add_done_callback(lambda done: self._tasks.pop(done, None))
-
-    async def _guarded(self, work: Coroutine[Any, Any, None], lock: str) -> None:
-        try:
-            await work
-        except MedicError as error:
-            _log.warning("operation.stopped", target=lock, error=str(error))
-        except Exception:  # noqa: BLE001 - the task ends here; the row's lease tells the rest
-            _log.exception("operation.crashed", target=lock)
-        finally:
-            self.busy.pop(lock, None)
-
-
-async def preview(
-    request: Request, backend: Backend, *, fleet: Fleet, now: Callable[[], datetime]
-) -> Plan:
-    """The plan a request would carry out: reads only (``--dry-run``)."""
-    context = context_of(backend, fleet, now)
-    return await remedy_of(backend, request.remedy).preflight(context, request)
-
-
-def remedy_of(backend: Backend, name: str) -> Remedy:
-    """The remedy of that name; RefusedError when the target does not support it."""
-    remedy = backend.remedies.get(name)
-    if remedy is None:
-        msg = f"target {backend.target.name} cannot {name}"
-        raise RefusedError("remedy-unsupported", msg)
-    return remedy
-
-
-def context_of(backend: Backend, fleet: Fleet, now: Callable[[], datetime]) -> TargetContext:
-    """What a remedy works with, the newest findings included."""
-    findings = derive(fleet.report(backend.target.name), backend.target, now=now())
-    return backend.context(findings, now)
-
-
-def _outcome_of(error: Exception, guard: LeaseGuard) -> Outcome:
-    """How an act ended that did not return: refused, failed, or nobody knows."""
-    untouched = isinstance(error, RefusedElsewhereError) or not guard.writes
-    if isinstance(error, (RefusedError, StoppedError)) and untouched:
-        return Outcome.REFUSED
-    if isinstance(error, StoppedError):
-        return Outcome.PARTIAL
-    if isinstance(error, CallFailedError) and guard.writes and error.outcome_unknown:
-        return Outcome.INDETERMINATE
-    return Outcome.FAILED
-
-
-def _known_of(error: Exception) -> dict[str, Any]:
-    """A refusal's word and data, or what kind of call failed, for whoever reads the row."""
-    if isinstance(error, RefusedError):
-        return {"reason": error.reason, **error.data}
-    call = error if isinstance(error, CallFailedError) else error.__cause__
-    if not isinstance(call, CallFailedError):
-        return {}
-    return {"failure": "discovery" if isinstance(call, DiscoveryFailedError) else str(call.reason)}
-
-
-def _told(error: Exception, **where: str) -> str:
-    if isinstance(error, StoppedError):
-        return f"{error.reason}: {error}"
-    if isinstance(error, MedicError):
-        return str(error)
-    _log.error("operation.crashed", exc_info=error, **where)
-    return f"internal error: {type(error).__name__}"
+            await self._execution.verify(job, result, since=self._now())

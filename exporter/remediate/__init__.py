@@ -1,0 +1,1 @@
+"""The only path to a write: preflight, reserve, act, verify, finish."""

@@ -1,0 +1,289 @@
+"""Alert rules, their tests and their runbook pages say the same, of metrics that exist."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+import typer
+from typer.core import TyperGroup
+
+from exporter.cli.root import app
+from exporter.metrics.catalogue import CATALOGUE, PREFIX, Kind
+from exporter.model.component import Component, Reason, Status
+from exporter.model.decision import Mode
+from exporter.model.hold import HoldReason
+from exporter.model.operation import Outcome
+from tests.alerts import (
+    ALERTMANAGER,
+    INDEX,
+    ROOT,
+    TEST_FILES,
+    Alert,
+    alerts,
+    load,
+    own_commands,
+    pages,
+    rules,
+    shell_lines,
+    table,
+)
+
+HEADINGS = ["Meaning", "Impact", "Diagnosis", "Repair"]
+SEVERITIES = {"critical", "warning", "info"}
+ALERTS = [pytest.param(alert, id=alert.name) for alert in alerts()]
+PAGES = [pytest.param(page, id=page.stem) for page in pages()]
+
+COMING = {
+    "alertmanager_last_ok_timestamp_seconds": (),
+    "heartbeat_last_success_timestamp_seconds": ("target",),
+    "ledger_verified_timestamp_seconds": (),
+    "partitions_blocked": ("target",),
+}
+"""Families of the design that the catalogue does not have yet."""
+COMING_VALUES = {"component": {"heartbeat", "node"}, "reason": {"blocked"}}
+COMING_EVENTS = {"ledger.flawed", "alertmanager.failed"}
+FROM_PROMETHEUS = {"up": (), "process_start_time_seconds": ()}
+ADDED_BY_PROMETHEUS = {"job", "instance", "pod"}
+HELD = "policy_held_since_timestamp_seconds"
+WORDS: dict[str, set[str]] = {
+    "component": set(Component),
+    "status": {*Status, "inboxed", "scheduled", "invoked", "suspended", "paused"},
+    "reason": set(Reason),
+    "mode": set(Mode),
+    "outcome": {*Outcome, "delivered", "failed", "dropped"},
+    "state": {*["registered", "missing", "unexposed", "active", "draining", "drained"]},
+    "owner": {"ours", "foreign", "protected"},
+    "change": {"added", "dropped", "changed", "type_changed"},
+    "source": {"policy", "api", "cli"},
+    "scope": {"global", "target", "policy"},
+}
+USAGE_ERROR = typer.BadParameter.__mro__[1]
+"""What every wrong command line raises; typer has no public name for it."""
+NORMAL_FOR_EVER = {"mode_off", "not_owner", "paused", "observing"}
+ALERTED_AS_SOMETHING_ELSE = {
+    "awaiting_approval": "approvals_pending",
+    "breaker_open": "breaker_open",
+}
+
+_SELECTOR = re.compile(r"([a-zA-Z_:][\w:]*)\s*(?:\{([^}]*)\})?")
+_MATCHER = re.compile(r'(\w+)\s*(=~|!~|!=|=)\s*"([^"]*)"')
+_GROUPING = re.compile(r"\b(?:by|without|on|ignoring|group_left|group_right)\s*\(([^)]*)\)")
+
+
+def _labels_of(name: str) -> tuple[str, ...] | None:
+    """The labels of a metric as queries name it, without those that Prometheus adds."""
+    if name in FROM_PROMETHEUS:
+        return FROM_PROMETHEUS[name]
+    if name in _recorded():
+        return _recorded()[name]
+    short = name.removeprefix(PREFIX)
+    family = CATALOGUE.get(short)
+    if family is not None:
+        return None if family.kind is Kind.HISTOGRAM else family.label_names
+    base, _, part = short.rpartition("_")
+    family = CATALOGUE.get(base)
+    if family is not None and family.kind is Kind.HISTOGRAM and part in {"bucket", "count", "sum"}:
+        return (*family.label_names, *(("le",) if part == "bucket" else ()))
+    return COMING.get(short)
+
+
+def _recorded() -> dict[str, tuple[str, ...]]:
+    """Recording rules, and the labels that each keeps."""
+    return {
+        "target:restate_medic_healing:bool": ("target",),
+        "target:restate_medic_components_not_ok:count": ("target",),
+        "policy_remedy_outcome:restate_medic_operations:increase1h": (
+            "target",
+            "policy",
+            "remedy",
+            "source",
+            "outcome",
+        ),
+    }
+
+
+def _selected(expr: str) -> Iterator[tuple[str, str]]:
+    """Each metric of an expression, and what stands in its braces."""
+    bare = _GROUPING.sub(" ", expr)
+    for found in _SELECTOR.finditer(bare):
+        name, inside = found[1], found[2] or ""
+        if name.startswith(PREFIX) or ":" in name or name in FROM_PROMETHEUS:
+            yield name, inside
+
+
+def _queries(rule: dict[str, object]) -> Iterator[str]:
+    """The expression, and queries within annotations."""
+    yield str(rule["expr"])
+    annotations = rule.get("annotations")
+    for text in annotations.values() if isinstance(annotations, dict) else ():
+        for query in re.findall(r'printf "((?:[^"\\]|\\.)*)"', text):
+            yield query.replace('\\"', '"').replace("%q", '"x"')
+
+
+RULES = [pytest.param(rule, id=rule.get("alert") or rule["record"]) for rule in rules()]
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_rule_names_only_metrics_labels_and_values_that_exist(rule: dict[str, object]) -> None:
+    """What a rule asks for is in the catalogue; a name that is mistyped would never fire."""
+    asked = 0
+    for query in _queries(rule):
+        known = set(ADDED_BY_PROMETHEUS)
+        for name, inside in _selected(query):
+            labels = _labels_of(name)
+            assert labels is not None, f"{name} is no metric of the catalogue"
+            known |= set(labels)
+            asked += 1
+            for label, sign, value in _MATCHER.findall(inside):
+                assert label in {*labels, *ADDED_BY_PROMETHEUS}, f"{name} has no label {label}"
+                words = WORDS.get(label, set()) | COMING_VALUES.get(label, set())
+                if (name, label) == (PREFIX + HELD, "reason"):
+                    words = {*HoldReason}
+                given = set(value.split("|") if "~" in sign else [value])
+                assert label in {"job", "target"} or given <= words, f"{label}: {given - words}"
+        for group in _GROUPING.findall(query):
+            named = {label.strip() for label in group.split(",") if label.strip()}
+            assert named <= known, f"no metric of the rule has {named - known}"
+    assert asked
+
+
+def test_what_is_awaited_is_not_there_yet() -> None:
+    """The list of metrics to come is emptied when they come."""
+    assert not COMING.keys() & CATALOGUE.keys()
+    assert not COMING_VALUES["component"] & set(Component)
+    assert not COMING_VALUES["reason"] & set(Reason)
+
+
+def test_recording_rules_are_named_here_as_they_are() -> None:
+    """The labels of recorded series are known for each of them, and for nothing else."""
+    assert _recorded().keys() == {rule["record"] for rule in rules() if "record" in rule}
+
+
+def test_names_are_unique_and_share_their_first_word() -> None:
+    """An alert is found by its name alone; nothing else is called RestateMedic…"""
+    names = [alert.name for alert in alerts()]
+    assert len(names) == len(set(names))
+    assert all(re.fullmatch(r"RestateMedic[A-Z][A-Za-z]+", name) for name in names)
+
+
+@pytest.mark.parametrize("alert", ALERTS)
+def test_an_alert_says_what_people_need(alert: Alert) -> None:
+    """Severity, summary, description and page; policies know it for restate-medic's own."""
+    assert alert.severity in SEVERITIES
+    assert alert.labels["generated_by"] == "restate-medic"
+    assert set(alert.annotations) == {"summary", "description", "runbook_url"}
+    assert alert.annotations["summary"].endswith(".")
+    assert "{{" not in alert.annotations["summary"], "a summary stands in the table"
+    base = "{{ with $externalLabels.runbooks }}{{ . }}/{{ else }}docs/runbooks/{{ end }}"
+    assert alert.annotations["runbook_url"] == f"{base}{alert.name}.md"
+
+
+@pytest.mark.parametrize("component", [*Component, *COMING_VALUES["component"] - set(Component)])
+def test_each_component_has_an_alert(component: str) -> None:
+    """What is not well with a component is said by some alert, whichever component it is."""
+    asking = [a.name for a in alerts() if f'component="{component}"' in a.expr]
+    assert asking
+
+
+def test_each_hold_reason_is_alerted_on_or_known_to_be_normal() -> None:
+    """A reason that is new must be given a thought: how long may it last?"""
+    text = "\n".join(a.expr for a in alerts())
+    asked = {
+        reason
+        for found in re.findall(HELD + r'\{reason=~?"([^"]*)"', text)
+        for reason in found.split("|")
+    }
+    elsewhere = {r for r, metric in ALERTED_AS_SOMETHING_ELSE.items() if PREFIX + metric in text}
+    assert elsewhere == set(ALERTED_AS_SOMETHING_ELSE)
+    assert asked | elsewhere | NORMAL_FOR_EVER == set(HoldReason)
+    assert not asked & NORMAL_FOR_EVER
+    page = (INDEX.parent / "RestateMedicPolicyHeldTooLong.md").read_text()
+    named = set(re.findall(r"`(\w+)`", page)) | {r for r in HoldReason if r.startswith("limit_")}
+    assert set(HoldReason) <= named
+
+
+@cache
+def _cases() -> list[dict[str, object]]:
+    groups = (group for file in TEST_FILES for group in load(file)["tests"])
+    return [case for group in groups for case in group["alert_rule_test"]]
+
+
+@pytest.mark.parametrize("alert", ALERTS)
+def test_an_alert_has_a_case_in_which_it_fires_and_one_in_which_it_does_not(alert: Alert) -> None:
+    """`promtool test rules` looks at both sides of every alert."""
+    cases = [bool(c.get("exp_alerts")) for c in _cases() if c["alertname"] == alert.name]
+    assert True in cases, "no case in which it fires"
+    assert False in cases, "no case in which it does not"
+
+
+def test_each_alert_has_its_page_and_each_page_its_alert() -> None:
+    """Who is woken finds a page; no page is about something that never wakes anybody."""
+    assert {page.stem for page in pages()} == {alert.name for alert in alerts()}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_has_four_parts_and_commands_that_exist(page: Path) -> None:
+    """Meaning, impact, diagnosis, repair; every `restate-medic …` of it can be typed as it is."""
+    text = page.read_text()
+    prose = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+    title, *headings = re.findall(r"^#+ (.+)$", prose, re.MULTILINE)
+    assert title == page.stem
+    assert headings == HEADINGS
+    for arguments in own_commands(text):
+        _parse(arguments)
+
+
+def _parse(arguments: list[str]) -> None:
+    """Read a command line as the program does, without running anything."""
+    command, name, rest = typer.main.get_command(app), "restate-medic", list(arguments)
+    while isinstance(command, TyperGroup):
+        context = typer.Context(command, info_name=name)
+        found, inner, rest = command.resolve_command(context, rest)
+        assert found is not None
+        assert inner is not None
+        name, command = found, inner
+    command.make_context(name, rest)
+
+
+def test_a_command_that_does_not_exist_would_be_noticed() -> None:
+    """The check above can fail: on commands, options and arguments."""
+    for wrong in (["mend"], ["doctor", "--all"], ["recover", "OnlyService"]):
+        with pytest.raises(USAGE_ERROR):
+            _parse(wrong)
+    page = "`restate-medic pause --all`\n```sh\nrestate-medic why A  # because\n```"
+    assert own_commands(page) == [["why", "A"], ["pause", "--all"]]
+
+
+def test_pages_look_for_words_that_the_log_has() -> None:
+    """What a page greps the journal for is an event that is written somewhere."""
+    source = "".join(file.read_text() for file in (ROOT / "exporter").rglob("*.py"))
+    lines = (line for page in pages() for line in shell_lines(page.read_text()))
+    looks = (line for line in lines if "journalctl" in line and "grep" in line)
+    events = {event for line in looks for event in re.findall(r"\w+\.\w+", line)}
+    assert events
+    assert {e for e in events - COMING_EVENTS if f'"{e}"' not in source} == set()
+    assert not {e for e in COMING_EVENTS if f'"{e}"' in source}
+
+
+def test_the_index_lists_every_alert() -> None:
+    """Name, severity and summary are those of the rules."""
+    wanted = table(list(alerts()))
+    assert wanted in INDEX.read_text(), f"write into {INDEX.relative_to(ROOT)}:\n{wanted}"
+
+
+def test_the_readme_lists_what_pages() -> None:
+    """README has the critical alerts in a table, and leads to all others."""
+    wanted = table([a for a in alerts() if a.severity == "critical"], folder="docs/runbooks/")
+    text = (ROOT / "README.md").read_text()
+    assert wanted in text, f"write into README.md:\n{wanted}"
+    assert "docs/runbooks/README.md" in text
+
+
+def test_alertmanager_inhibits_only_alerts_that_exist() -> None:
+    """A name that is mistyped in an inhibition would silently inhibit nothing."""
+    named = set(re.findall(r"RestateMedic\w+", ALERTMANAGER.read_text()))
+    assert named <= {alert.name for alert in alerts()}
