@@ -182,9 +182,9 @@ def _failed(known: Findings, scan: InvocationsView) -> Rows:
     return _floats(failed)
 
 
-def _oldest(active: list[InvocationGroup], now: datetime) -> dict[tuple[str, str], float]:
+def _oldest(active: list[InvocationGroup], now: datetime) -> dict[tuple[str, ...], float]:
     """The age of the oldest by service and status: since it was created, or paused."""
-    oldest: dict[tuple[str, str], float] = {}
+    oldest: dict[tuple[str, ...], float] = {}
     for group in active:
         key = (label(group.service), label(group.status))
         since = group.oldest_modified_at if group.status == "paused" else group.oldest_created_at

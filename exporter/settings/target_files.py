@@ -7,11 +7,11 @@ refused, and the configuration in use stays.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from exporter.model.errors import ConfigurationError
@@ -21,7 +21,7 @@ from exporter.settings.files import expand, line, read, with_secrets
 from exporter.settings.targets import TargetSettings, refuse_same
 
 _TARGETS = TypeAdapter(tuple[TargetSettings, ...])
-_SECTIONS = {**SECTIONS, "": TargetSettings}
+_SECTIONS: Mapping[str, type[BaseModel]] = {**SECTIONS, "": TargetSettings}
 
 
 @dataclass(frozen=True, slots=True)

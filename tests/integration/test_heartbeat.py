@@ -13,7 +13,12 @@ from tests.medic import Medic, target_of
 from tests.support import ServerFactory, WorkerFactory
 
 NAME = "prod"
-LATE = {"name": "late", "when": "heartbeat.late", "action": {"notify": {}}, "cooldown": "1m"}
+LATE: dict[str, object] = {
+    "name": "late",
+    "when": "heartbeat.late",
+    "action": {"notify": {}},
+    "cooldown": "1m",
+}
 
 
 def medic_on(

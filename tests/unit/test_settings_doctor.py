@@ -180,7 +180,8 @@ def test_a_change_of_any_of_the_files_is_seen(tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", ["/metrics", "/restate/medic.metrics", "/m"])
 def test_metrics_may_be_elsewhere(tmp_path: Path, path: str) -> None:
     """By the flag as by the key of the file."""
-    assert load(written(tmp_path, OWN), flags={"web_telemetry_path": path})
+    flagged = load(written(tmp_path, OWN), flags={"web_telemetry_path": path})
+    assert flagged.settings.web_telemetry_path == path
     found = load(written(tmp_path, f"{OWN}web_telemetry_path: {path}\n"))
     assert found.settings.web_telemetry_path == path
 
