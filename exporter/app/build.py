@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from exporter.alertmanager import Source
+from exporter.app.alertmanager import build_source
 from exporter.app.check import check
 from exporter.backends import dalp, direct
 from exporter.backends.backend import Backend
@@ -27,6 +29,7 @@ class Built:
     backends: dict[str, Backend]
     policies: tuple[Policy, ...]
     destinations: dict[str, Destination]
+    alertmanager: Source | None = None
 
 
 def build(
@@ -43,7 +46,13 @@ def build(
     With ``beats``, the heartbeats that are wanted are made.
     """
     backends = build_backends(configuration, transport, tell=tell, before=before, beats=beats)
-    return Built(configuration, backends, check(configuration), _destinations(configuration))
+    return Built(
+        configuration,
+        backends,
+        check(configuration),
+        _destinations(configuration),
+        build_source(configuration.settings.alertmanager, transport),
+    )
 
 
 def _destinations(configuration: Configuration) -> dict[str, Destination]:

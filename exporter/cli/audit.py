@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
 
-from exporter.cli.options import AsJson, ConfigFile
-from exporter.cli.orders import open_ledger
+from exporter.cli.office.office import Where
+from exporter.cli.office.open import open_orders
+from exporter.cli.options import AsJson, ConfigFile, KeyFile, Url
 from exporter.cli.output import (
     OUTCOME_STYLE,
-    Exit,
     bullets,
     columns,
-    fail,
     friendly,
     lay_out,
     out,
     print_json,
-    when,
+    when_text,
 )
-from exporter.model.operation import Operation, Outcome
-from exporter.settings.load import load
-from exporter.wire.operation import operation_json
+from exporter.model.operation import Outcome
+from exporter.wire.operation import OperationBody, OperationDetail
 
 _NOTHING: tuple[object, ...] = (None, "", [], {}, False)
 app = typer.Typer(help="Look at the ledger of operations.", no_args_is_help=True)
@@ -47,19 +43,21 @@ def list_(
         int, typer.Option(min=1, max=10_000, help="At most this many.", metavar="COUNT")
     ] = 50,
     config_file: ConfigFile = None,
+    daemon: Url = None,
+    key_file: KeyFile = None,
     as_json: AsJson = False,
 ) -> None:
     """List operations, newest first."""
 
-    async def read() -> tuple[Operation, ...]:
-        async with open_ledger(load(config_file)) as ledger:
-            return await ledger.operations(
+    async def read() -> tuple[OperationBody, ...]:
+        async with open_orders(Where(config_file, daemon, key_file)) as orders:
+            return await orders.operations(
                 target=target, policy=policy, remedy=remedy, outcome=outcome, limit=limit
             )
 
     operations = asyncio.run(read())
     if as_json:
-        print_json([operation_json(operation) for operation in operations])
+        print_json([operation.as_json() for operation in operations])
         return
     if not operations:
         out.print("no operations")
@@ -68,11 +66,13 @@ def list_(
     table = columns("when", "outcome", "what", fold="what")
     for o in operations:
         style = OUTCOME_STYLE.get(o.outcome, "red") if o.outcome else "cyan"
-        who = f"{o.remedy} on {escape(o.target)} by {escape(o.actor)}, {o.id}"
+        where = f" on {o.target}" if o.target else ""
+        who = f"[dim]{escape(f'{o.remedy}{where} by {o.actor}, {o.id}')}[/]"
+        told = escape(o.error or o.summary or o.reason)
         table.add_row(
-            when(o.created_at),
+            when_text(o.created_at),
             f"[{style}]{o.outcome or o.phase}[/]" + (" [red]relapsed[/]" if o.relapsed_at else ""),
-            f"{escape(o.error or o.summary)}\n[dim]{who}[/]",
+            "\n".join(filter(None, (told, who))),
         )
     lay_out(table)
 
@@ -85,14 +85,17 @@ def show(
     ],
     *,
     config_file: ConfigFile = None,
+    daemon: Url = None,
+    key_file: KeyFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Show one operation with everything the ledger knows: who, why, before, after, each step."""
-    found, entries = asyncio.run(_one(operation, config_file))
+    found = asyncio.run(_one(operation, Where(config_file, daemon, key_file)))
+    fields = found.as_json()
     if as_json:
-        print_json({**operation_json(found), "entries": entries})
+        print_json(fields)
         return
-    fields = operation_json(found)
+    del fields["entries"]
     table = columns("name", "value", fold="value")
     table.show_header = False
     for name, value in fields.items():
@@ -100,9 +103,9 @@ def show(
             table.add_row(f"[bold]{name}[/]", escape(_text(value)))
     lay_out(table, "", "[bold]what happened[/]")
     told = list(map(_text, fields.values()))
-    for entry in entries:
-        lay_out(f"{entry['seq']}  {entry['at']}  [cyan]{entry['kind']}[/]")
-        lay_out(bullets(_news(json.loads(entry["body"]), told)))
+    for entry in found.entries:
+        lay_out(f"{entry.seq}  {entry.at}  [cyan]{entry.kind}[/]")
+        lay_out(bullets(_news(entry.body, told)))
 
 
 def _news(body: dict[str, Any], told: list[str]) -> list[str]:
@@ -113,16 +116,9 @@ def _news(body: dict[str, Any], told: list[str]) -> list[str]:
     return [f"{name}: {text}" for name, text in fresh]
 
 
-async def _one(name: str, config_file: Path | None) -> tuple[Operation, list[dict[str, Any]]]:
-    async with open_ledger(load(config_file)) as ledger:
-        found = await ledger.operation(name)
-        if found is None:
-            fail(f"there is no operation {name!r}: see audit list", Exit.UNHEALTHY)
-        entries = [
-            {"seq": e.seq, "at": when(e.at), "kind": str(e.kind), "body": e.body, "hash": e.hash}
-            for e in await ledger.entries(found.id)
-        ]
-        return found, entries
+async def _one(name: str, where: Where) -> OperationDetail:
+    async with open_orders(where) as orders:
+        return await orders.operation(name)
 
 
 def _text(value: object) -> str:

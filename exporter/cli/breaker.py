@@ -3,39 +3,48 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.markup import escape
 
-from exporter.app.check import check
-from exporter.app.open import utc_now
-from exporter.cli.options import AsJson, ConfigFile
-from exporter.cli.orders import Reason, actor, known, known_policy, open_ledger
-from exporter.cli.output import Exit, columns, fail, friendly, lay_out, out, print_json, when
-from exporter.model.hold import HoldReason
-from exporter.policy.actions import ACTIONS
-from exporter.policy.breaker import opened
-from exporter.settings.load import Configuration, load
+from exporter.cli.office.office import Where
+from exporter.cli.office.open import open_orders
+from exporter.cli.options import AsJson, ConfigFile, KeyFile, Url
+from exporter.cli.orders import Reason
+from exporter.cli.output import Exit, columns, fail, friendly, lay_out, out, print_json, when_text
+from exporter.model.orders import BreakerName
+from exporter.wire.orders import BreakerBody
 
 app = typer.Typer(help="Policies that are stopped because they did not help.", no_args_is_help=True)
 
 
 @app.command("list")
 @friendly
-def list_(*, config_file: ConfigFile = None, as_json: AsJson = False) -> None:
+def list_(
+    *,
+    config_file: ConfigFile = None,
+    daemon: Url = None,
+    key_file: KeyFile = None,
+    as_json: AsJson = False,
+) -> None:
     """List the breakers that are open, and what closes each."""
-    rows = asyncio.run(_open(load(config_file)))
+
+    async def read() -> tuple[BreakerBody, ...]:
+        async with open_orders(Where(config_file, daemon, key_file)) as orders:
+            return await orders.breakers()
+
+    rows = asyncio.run(read())
     if as_json:
-        print_json(rows)
+        print_json([row.as_json() for row in rows])
         return
     if not rows:
         out.print("no breaker is open")
         return
     table = columns("target", "closes", "policy", fold="policy")
     for row in rows:
-        stopped = f"{escape(row['policy'])}\n[dim]{escape(row['why'])}[/]"
-        table.add_row(escape(row["target"]), row["closes"] or "by a person", stopped)
+        stopped = f"{escape(row.policy)}\n[dim]{escape(row.why)}[/]"
+        table.add_row(escape(row.target), when_text(row.closes_at) or "by a person", stopped)
     lay_out(table)
 
 
@@ -63,6 +72,8 @@ def reset(
     ] = None,
     reason: Reason = "",
     config_file: ConfigFile = None,
+    daemon: Url = None,
+    key_file: KeyFile = None,
 ) -> None:
     """Let policies use a REMEDY on a TARGET again, or close a policy's own breaker.
 
@@ -70,50 +81,16 @@ def reset(
     targets stay open until each is reset. What failed so far counts no more; limits and cooldowns
     go on as they are.
     """
-    configuration = load(config_file)
     if (policy is None) is (target is None or remedy is None):
         fail("name TARGET and REMEDY, or --policy NAME", Exit.USAGE)
     if policy is not None and target is not None:
         fail("name TARGET and REMEDY, or --policy NAME, not both", Exit.USAGE)
-    named = {"target": target or "", "remedy": remedy or "", "policy": policy or ""}
-    if policy is not None:
-        known_policy(configuration, policy)
-    else:
-        known("target", named["target"], (t.name for t in configuration.targets))
-        known("remedy", named["remedy"], ACTIONS)
-    what = f"of {policy}" if policy else f"of {remedy} on {target}"
-    done = asyncio.run(_reset(configuration, named, reason))
+    name = BreakerName(policy=policy) if policy else BreakerName(target or "", remedy or "")
+
+    async def close() -> bool:
+        async with open_orders(Where(config_file, daemon, key_file)) as orders:
+            return await orders.reset(name, reason=reason)
+
+    done = asyncio.run(close())
+    what = f"of {name.what}"
     out.print(escape(f"the breaker {what} is reset" if done else f"nothing {what} had failed"))
-
-
-async def _open(configuration: Configuration) -> list[dict[str, Any]]:
-    policies, now = check(configuration), utc_now()
-    rows: list[dict[str, Any]] = []
-    async with open_ledger(configuration) as ledger:
-        for policy in (p for p in policies if HoldReason.BREAKER_OPEN not in p.waives):
-            for target in filter(policy.matches, configuration.targets):
-                found = opened(
-                    policy.breaker,
-                    policy=policy.name,
-                    target=target.name,
-                    remedy=policy.action,
-                    here=ledger.standing.failures(target.name, policy.action),
-                    of_policy=ledger.standing.failures_of(policy.name),
-                    now=now,
-                )
-                if found is not None:
-                    until = when(found.until) or None
-                    row = {"policy": policy.name, "target": target.name, "closes": until}
-                    rows.append(row | {"why": found.sentence})
-    return rows
-
-
-async def _reset(configuration: Configuration, named: dict[str, str], reason: str) -> bool:
-    async with open_ledger(configuration) as ledger:
-        if named["policy"]:
-            failed = ledger.standing.failures_of(named["policy"])
-        else:
-            failed = ledger.standing.failures(named["target"], named["remedy"])
-        if failed:
-            await ledger.reset_breaker(actor=actor(), reason=reason, now=utc_now(), **named)
-        return bool(failed)

@@ -14,6 +14,7 @@ from exporter.app.check import check
 from exporter.cli.output import Exit, err, fail
 from exporter.ledger.gateway import Ledger
 from exporter.model.errors import ConfigurationError
+from exporter.model.operation import Request
 from exporter.policy.words import did_you_mean, listing
 from exporter.settings.load import Configuration
 
@@ -68,3 +69,8 @@ async def open_ledger(
         yield ledger
     finally:
         await ledger.close()
+
+
+def ordered(what: str, reason: str = "") -> Request:
+    """Whoever is at the terminal, and why."""
+    return Request(target="", remedy=what, arguments={}, source="cli", actor=actor(), reason=reason)

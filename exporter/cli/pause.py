@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Annotated
 
 import typer
 from rich.markup import escape
 
-from exporter.app.open import utc_now
-from exporter.cli.options import AsJson, ConfigFile
-from exporter.cli.orders import actor, known, known_policy, open_ledger
-from exporter.cli.output import Exit, columns, fail, friendly, lay_out, out, print_json, when
+from exporter.cli.office.office import Where
+from exporter.cli.office.open import open_orders
+from exporter.cli.options import AsJson, ConfigFile, KeyFile, Url
+from exporter.cli.output import Exit, columns, fail, friendly, lay_out, out, print_json, when_text
 from exporter.model.duration import parse_duration
-from exporter.model.orders import Pause, PauseScope
-from exporter.settings.load import Configuration, load
+from exporter.model.errors import NotFoundError
+from exporter.model.orders import PauseScope, what_rests
+from exporter.wire.orders import PauseBody
 
 OnTarget = Annotated[
     str | None, typer.Option("--target", help="On this target.", metavar="NAME", show_default=False)
@@ -46,27 +47,29 @@ def pause(
         ),
     ] = None,
     config_file: ConfigFile = None,
+    daemon: Url = None,
+    key_file: KeyFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Let policies rest: nothing more is written on their behalf.
 
     What runs stops before its next write. Watching goes on, and people may still act.
     """
-    configuration = load(config_file)
     scope, name = _scope(target, policy, everything=everything)
-    if scope == "target":
-        known("target", name, (t.name for t in configuration.targets))
-    if scope == "policy":
-        known_policy(configuration, name)
     if not reason.strip():
         fail("--reason is empty; say why", Exit.USAGE)
-    until = None if for_ is None else _duration(for_)
-    made = asyncio.run(_pause(configuration, scope, name, reason=reason, until=until))
+    lasts = None if for_ is None else _duration(for_)
+
+    async def hold() -> PauseBody:
+        async with open_orders(Where(config_file, daemon, key_file)) as orders:
+            return await orders.pause(scope, name, reason=reason, lasts=lasts)
+
+    made = asyncio.run(hold())
     if as_json:
-        print_json(_json(made, made.created_at))
+        print_json(made.as_json())
         return
-    ends = f"until {when(made.expires_at)}" if made.expires_at else "until it is unpaused"
-    out.print(escape(f"paused {made.what} {ends} (pause {made.id})"))
+    ends = f"until {when_text(made.expires_at)}" if made.expires_at else "until it is unpaused"
+    out.print(escape(f"paused {what_rests(scope, name)} {ends} (pause {made.id})"))
 
 
 @friendly
@@ -79,43 +82,62 @@ def unpause(
     policy: AsPolicy = None,
     everything: Everything = False,
     config_file: ConfigFile = None,
+    daemon: Url = None,
+    key_file: KeyFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Lift one pause by its ID, or those of a target, of a policy, or of everything."""
-    configuration = load(config_file)
+    scope: PauseScope = "global"
+    name = ""
     if pause_id is None:
         scope, name = _scope(target, policy, everything=everything)
     elif target or policy or everything:
         fail("name an ID, or what to unpause, not both", Exit.USAGE)
-    else:
-        scope, name = None, ""
-    lifted = asyncio.run(_unpause(configuration, pause_id, scope, name))
-    if as_json:
-        print_json([_json(one, utc_now()) for one in lifted])
-    elif lifted:
-        for one in lifted:
-            out.print(escape(f"unpaused {one.what} (pause {one.id} of {one.owner})"))
-    else:
+
+    async def lift() -> tuple[PauseBody, ...]:
+        async with open_orders(Where(config_file, daemon, key_file)) as orders:
+            if pause_id is not None:
+                return (await orders.lift(pause_id),)
+            return await orders.lift_all(scope, name)
+
+    try:
+        lifted = asyncio.run(lift())
+    except NotFoundError:
         fail("nothing of this is paused; see restate-medic pauses", Exit.UNHEALTHY)
+    if as_json:
+        print_json([one.as_json() for one in lifted])
+        return
+    for one in lifted:
+        what = what_rests(one.scope, one.name)
+        out.print(escape(f"unpaused {what} (pause {one.id} of {one.owner})"))
 
 
 @friendly
-def pauses(*, config_file: ConfigFile = None, as_json: AsJson = False) -> None:
+def pauses(
+    *,
+    config_file: ConfigFile = None,
+    daemon: Url = None,
+    key_file: KeyFile = None,
+    as_json: AsJson = False,
+) -> None:
     """List the pauses in force: what, by whom, why, and until when."""
-    configuration = load(config_file)
-    now = utc_now()
-    found = [one for one in asyncio.run(_pauses(configuration)) if one.in_force(now)]
+
+    async def read() -> tuple[PauseBody, ...]:
+        async with open_orders(Where(config_file, daemon, key_file)) as orders:
+            return await orders.pauses()
+
+    found = asyncio.run(read())
     if as_json:
-        print_json([_json(one, now) for one in found])
+        print_json([one.as_json() for one in found])
         return
     if not found:
         out.print("nothing is paused")
         return
     table = columns("id", "until", "what", fold="what")
     for one in found:
-        who = f"by {one.owner} since {when(one.created_at)}: {one.reason}"
-        what = f"{escape(one.what)}\n[dim]{escape(who)}[/]"
-        table.add_row(str(one.id), when(one.expires_at) or "unpaused", what)
+        who = f"by {one.owner} since {when_text(one.created_at)}: {one.reason}"
+        what = f"{escape(what_rests(one.scope, one.name))}\n[dim]{escape(who)}[/]"
+        table.add_row(str(one.id), when_text(one.expires_at) or "unpaused", what)
     lay_out(table)
 
 
@@ -136,53 +158,3 @@ def _duration(text: str) -> timedelta:
     if duration <= timedelta(0):
         fail(f"--for: {text} is no time at all; write 30m or 2h", Exit.USAGE)
     return duration
-
-
-async def _pause(
-    configuration: Configuration,
-    scope: PauseScope,
-    name: str,
-    *,
-    reason: str,
-    until: timedelta | None,
-) -> Pause:
-    now = utc_now()
-    async with open_ledger(configuration) as ledger:
-        return await ledger.pause(
-            scope,
-            name,
-            owner=actor(),
-            reason=reason,
-            now=now,
-            expires_at=None if until is None else now + until,
-        )
-
-
-async def _unpause(
-    configuration: Configuration, pause_id: int | None, scope: PauseScope | None, name: str
-) -> tuple[Pause, ...]:
-    async with open_ledger(configuration) as ledger:
-        ids = [
-            one.id
-            for one in await ledger.pauses()
-            if one.id == pause_id or (one.scope, one.name) == (scope, name)
-        ]
-        return await ledger.unpause(ids, actor=actor(), now=utc_now()) if ids else ()
-
-
-async def _pauses(configuration: Configuration) -> tuple[Pause, ...]:
-    async with open_ledger(configuration) as ledger:
-        return await ledger.pauses()
-
-
-def _json(one: Pause, now: datetime) -> dict[str, object]:
-    return {
-        "id": one.id,
-        "scope": one.scope,
-        "name": one.name,
-        "owner": one.owner,
-        "reason": one.reason,
-        "created_at": when(one.created_at),
-        "expires_at": when(one.expires_at) or None,
-        "in_force": one.in_force(now),
-    }

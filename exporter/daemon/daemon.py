@@ -29,6 +29,7 @@ from exporter.round import Rounds, Watched
 from exporter.scheduler import Schedule
 from exporter.settings.load import Configuration
 from exporter.surroundings import Surroundings
+from exporter.web.clerk import Clerk
 from exporter.web.desk import Desk
 from exporter.web.front import Front
 from exporter.web.gate import Access
@@ -95,7 +96,10 @@ class Daemon:
             ledger=engine.ledger,
             remediator=engine.remediator,
             surroundings=Surroundings(
-                ledger=engine.ledger, remediator=engine.remediator, ownership=engine.ownership
+                ledger=engine.ledger,
+                remediator=engine.remediator,
+                ownership=engine.ownership,
+                alarms=lambda: engine.alerts.alarms,
             ),
             instruments=self.instruments,
             now=engine.now,
@@ -114,6 +118,14 @@ class Daemon:
         return Desk(
             people=lambda: self.engine.people,
             targets=lambda: self.engine.backends,
+            now=self.engine.now,
+        )
+
+    def clerk(self) -> Clerk:
+        """What the read and control routes are served from."""
+        return Clerk(
+            people=lambda: self.engine.people,
+            ledger=lambda: self.engine.ledger,
             now=self.engine.now,
         )
 
@@ -143,6 +155,7 @@ class Daemon:
         self._schedule.set_targets(self.engine.configuration.targets)
         self._chores.every(_SWEEP_SECONDS, self._sweep)
         self._chores.every(REFRESH_SECONDS, self._refresh_keys)
+        self._chores.every(_SWEEP_SECONDS, self.engine.alerts.look)
         self._chores.every(min(_LEFT_BEHIND_SECONDS, self._keeping_seconds), self._left_behind)
         self._chores.every(_VERIFY_SECONDS, self._verify_ledger)
         self._chores.every(_LOOK_FOR_CHANGES_SECONDS, self._reloads.when_changed)
@@ -181,6 +194,9 @@ class Daemon:
                 standing for t in targets for standing in self._decisions.get(t.name, {}).values()
             ),
             waiting_for=() if self._ready else waiting,
+            policies=self.engine.policies,
+            max_mode=self.engine.configuration.settings.max_mode,
+            operations={t: one.id for t, one in self.engine.ledger.standing.open.items()},
         )
 
     def _swap(self, built: Built) -> None:

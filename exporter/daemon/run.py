@@ -54,6 +54,7 @@ async def run_daemon(configure: Callable[[], Configuration]) -> int:
                 on_proposed=daemon.bulletin.operation_proposed,
                 on_ledger_failure=daemon.instruments.ledger_failed,
                 on_receipt=daemon.instruments.told,
+                on_alerts=daemon.instruments.alertmanager_heard,
             )
         )
         daemon.take(engine)
@@ -66,6 +67,7 @@ async def run_daemon(configure: Callable[[], Configuration]) -> int:
                 status=daemon.status,
                 reload=daemon.reload,
                 desk=daemon.desk(),
+                clerk=daemon.clerk(),
                 access=daemon.access(front),
                 headers=lambda: front.headers,
                 telemetry_path=configuration.settings.web_telemetry_path,

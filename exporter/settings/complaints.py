@@ -15,6 +15,7 @@ from exporter.model.redact import redact_text
 from exporter.policy.complaints import where
 from exporter.policy.document import Document
 from exporter.policy.words import did_you_mean
+from exporter.settings.alertmanager import AlertmanagerSettings, BasicAuthSettings
 from exporter.settings.files import line
 from exporter.settings.schema import ENV_PREFIX, Settings
 from exporter.settings.secrets import SecretRef
@@ -36,6 +37,10 @@ SECTIONS: Mapping[str, type[BaseModel]] = {
     "heartbeat": HeartbeatSettings,
     "storage": StorageSettings,
     "limits": LimitSettings,
+    "alertmanager": AlertmanagerSettings,
+    "basic_auth": BasicAuthSettings,
+    "token": SecretRef,
+    "password": SecretRef,
     "ingress_token": SecretRef,
     "admin_token": SecretRef,
     "api_key": SecretRef,

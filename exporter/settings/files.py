@@ -10,7 +10,8 @@ from exporter.model.errors import ConfigurationError
 from exporter.model.redact import redact_text
 from exporter.policy.document import Document, DocumentError, Mark, read_document
 
-_SECRETS = ("ingress_token", "admin_token", "api_key", "webhook")
+_SECRETS = ("ingress_token", "admin_token", "api_key", "webhook", "token", "password")
+_SECTIONS_WITH_SECRETS = ("dalp", "basic_auth")
 
 
 def line(file: Path, mark: Mark, message: str) -> str:
@@ -53,8 +54,9 @@ def with_secrets(base: Path, section: object) -> object:
     """The same section, with secret files that are relative beside the file it is written in."""
     if not isinstance(section, dict):
         return section
-    if isinstance(section.get("dalp"), dict):
-        section = section | {"dalp": with_secrets(base, section["dalp"])}
+    for inner in _SECTIONS_WITH_SECRETS:
+        if isinstance(section.get(inner), dict):
+            section = section | {inner: with_secrets(base, section[inner])}
     refs = {key: section.get(key) for key in _SECRETS}
     return section | {
         key: {**ref, "file": str(base / ref["file"])}

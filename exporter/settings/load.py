@@ -42,6 +42,8 @@ WITHOUT_A_FILE: Mapping[str, Any] = {"targets": [_LOCALHOST], "max_mode": "obser
 CONFIG_FILE_VARIABLE = f"{ENV_PREFIX}CONFIG_FILE"
 SERVICE_URL_VARIABLE = f"{ENV_PREFIX}SERVICE_URL"
 """The worker that ``redeploy`` registers, where a pipeline does not name it on the command line."""
+KEY_VARIABLE = f"{ENV_PREFIX}KEY"
+"""The key that commands show a daemon, where no file is named."""
 _SQLITE = "sqlite:///"
 
 
@@ -149,6 +151,9 @@ class Configuration:
             files += [ref.file for ref in target.secrets if ref.file is not None]
         webhooks = (notifier.webhook.file for notifier in self.settings.notifiers.values())
         files += [file for file in webhooks if file is not None]
+        alertmanager = self.settings.alertmanager
+        secrets = () if alertmanager is None else alertmanager.secrets
+        files += [ref.file for ref in secrets if ref.file is not None]
         return [path for path in files if not path.is_dir()]
 
     def choose(self, name: str | None) -> str:
@@ -222,6 +227,8 @@ def _beside(base: Path, given: dict[str, Any]) -> dict[str, Any]:
     """The same, with secret files that are relative beside the configuration file."""
     result = dict(given)
     targets, notifiers = given.get("targets"), given.get("notifiers")
+    if "alertmanager" in given:
+        result["alertmanager"] = with_secrets(base, given["alertmanager"])
     if isinstance(targets, list):
         result["targets"] = [with_secrets(base, target) for target in targets]
     if isinstance(notifiers, dict):
@@ -233,6 +240,7 @@ def _unknown_variables() -> list[str]:
     known = {f"{ENV_PREFIX}{name.upper()}" for name in Settings.model_fields} | {
         CONFIG_FILE_VARIABLE,
         SERVICE_URL_VARIABLE,
+        KEY_VARIABLE,
     }
     return [
         f"environment variable {name} is not known{did_you_mean(name, sorted(known))}; unset it"

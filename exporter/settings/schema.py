@@ -22,6 +22,7 @@ from pydantic_settings import (
 from exporter.model.component import RECOVERY_API_COMPONENTS, Component
 from exporter.model.decision import Mode
 from exporter.model.target import Target, Worker, normalise_url
+from exporter.settings.alertmanager import AlertmanagerSettings
 from exporter.settings.fields import (
     Duration,
     Interval,
@@ -64,7 +65,7 @@ class Settings(BaseSettings):
     """Files of more targets, or patterns of such files, from where the configuration is."""
     targets: tuple[TargetSettings, ...]
     notifiers: dict[str, NotifierSettings] = Field(default_factory=dict)
-    alertmanager: NotBuilt = None
+    alertmanager: AlertmanagerSettings | None = None
     history: NotBuilt = None
     interval: Interval = timedelta(seconds=15)
     invocations_interval: Interval = timedelta(seconds=60)

@@ -197,7 +197,7 @@ def test_facts_behind_the_values_are_none_when_unknown(scene: tuple[Target, Repo
             assert (worker.reachable, worker.stable, worker.drift) == ("unknown", None, None)
 
 
-@pytest.mark.parametrize("component", Component)
+@pytest.mark.parametrize("component", ONE.intervals)
 @pytest.mark.parametrize(("intervals", "status"), [(3, "ok"), (3.001, "unknown"), (-1, "ok")])
 def test_a_reading_counts_for_three_intervals(
     component: Component, intervals: float, status: str
@@ -211,8 +211,8 @@ def test_a_reading_counts_for_three_intervals(
 def test_after_the_clock_was_set_back_nothing_is_known() -> None:
     """Readings from the future are neither fresh nor old: their age is 0, their values gone."""
     found = derive(report(views()), ONE, now=NOW - timedelta(hours=1))
-    assert {found.values[f"{c}.status"] for c in Component} == {"unknown"}
-    assert {found.values[f"{c}.age"] for c in Component} == {timedelta(0)}
+    assert {found.values[f"{c}.status"] for c in ONE.intervals} == {"unknown"}
+    assert {found.values[f"{c}.age"] for c in ONE.intervals} == {timedelta(0)}
     assert "services.missing" not in found.values
 
 
