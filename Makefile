@@ -46,7 +46,7 @@ check: $(VENV)  ## lint, format, types, layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(VENV) $(NEWEST)  ## measure a doctor pass, a scrape and deciding
+bench: $(VENV) $(NEWEST)  ## measure a doctor pass, a scrape, deciding and a backlog
 	@exec $(BIN)/python -m tests.benchmarks
 
 # One lock serves Python 3.11 to 3.13: the resolution is the same on all three.

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Annotated
 
 import typer
@@ -11,8 +14,21 @@ from rich.markup import escape
 
 from exporter.app.engine import Engine
 from exporter.app.open import open_engine
-from exporter.cli.options import AsJson, ConfigFile
-from exporter.cli.output import STYLE, Exit, columns, err, friendly, lay_out, print_json, when
+from exporter.cli import doctor_there
+from exporter.cli.office.office import Where
+from exporter.cli.options import AsJson, ConfigFile, KeyFile, Url
+from exporter.cli.output import (
+    STYLE,
+    Exit,
+    columns,
+    err,
+    fail,
+    friendly,
+    lay_out,
+    out,
+    print_json,
+    when,
+)
 from exporter.model.component import Component, Reason, Status
 from exporter.model.derive import derive
 from exporter.model.findings import Findings
@@ -21,6 +37,8 @@ from exporter.model.report import Reading, Report
 from exporter.model.token import Tokens, admin_refusal, ingress_refusal
 from exporter.settings.load import Configuration, load
 from exporter.wire.doctor import doctor_answer
+
+_WATCH_SECONDS = 5.0
 
 
 @friendly
@@ -32,26 +50,67 @@ def doctor(
         ),
     ] = None,
     *,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Look again every few seconds, until Ctrl-C.")
+    ] = False,
     config_file: ConfigFile = None,
+    daemon: Url = None,
+    key_file: KeyFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Read every component of a target once, change nothing, and say how each is.
 
-    Exit 0 when all are ok, 1 when one is not, 3 when neither ingress nor admin could be reached.
+    With --url it shows what the daemon read last. Exit 0 when all are ok, 1 when one is not, 3
+    when neither ingress nor admin could be reached.
     """
-    configuration = load(config_file)
+    if watch and as_json:
+        fail("--watch is for people: leave out --json", Exit.USAGE)
+    where = Where(config_file, daemon, key_file)
+    while True:
+        code = _look(where, target, as_json=as_json, again=watch)
+        if not watch:
+            raise typer.Exit(int(code))
+        try:
+            time.sleep(_WATCH_SECONDS)
+        except KeyboardInterrupt:
+            raise typer.Exit(int(code)) from None
+
+
+def _look(where: Where, target: str | None, *, as_json: bool, again: bool) -> Exit:
+    look = _look_here if where.url is None else _look_there
+    return look(where, target, as_json=as_json, again=again)
+
+
+def _look_there(where: Where, target: str | None, *, as_json: bool, again: bool) -> Exit:
+    told = asyncio.run(doctor_there.look(where, target))
+    if as_json and len(told) > 1:
+        names = ", ".join(one.name for one in told)
+        fail(f"--json shows one target: name one of {names}", Exit.USAGE)
+    if again:
+        out.clear()
+    for one in told:
+        if as_json:
+            print_json(one.doctor.as_json())
+        else:
+            doctor_there.show(one)
+    return doctor_there.code_of(told)
+
+
+def _look_here(where: Where, target: str | None, *, as_json: bool, again: bool) -> Exit:
+    configuration = load(where.config_file)
     names = configuration.choose_all(target)
     if as_json:
         names = [configuration.choose(target)]
     with err.status("looking ..."):
         seen = asyncio.run(_read(configuration, names))
-    if as_json:
-        first = seen[0]
-        print_json(doctor_answer(first.report, now=first.findings.at).as_json())
-    else:
-        for one in seen:
+    if again:
+        out.clear()
+    for one in seen:
+        if as_json:
+            print_json(doctor_answer(one.report, now=one.findings.at).as_json())
+        else:
             _print(one)
-    raise typer.Exit(int(_worst([one.findings for one in seen])))
+    return _worst([one.findings for one in seen])
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,28 +166,28 @@ def _print(seen: _Seen) -> None:
 
 
 def _saw(component: Component, reading: Reading | None, seen: _Seen) -> str:
-    findings = seen.findings
     if reading is None:
         return "not read"
     if reading.status is not Status.OK:
         return f"{reading.reason}: {reading.error}{_refusal(component, reading, seen)}"
-    values = findings.values
-    match component:
-        case Component.INGRESS:
-            unexposed = values.get("services.unexposed") or []
-            return f"does not list {_names(unexposed)}" if unexposed else "answers"
-        case Component.ADMIN:
-            return f"Restate {values.get('admin.version', 'of unknown version')}{_expiry(seen)}"
-        case Component.DEPLOYMENTS:
-            return _deployments(findings)
-        case Component.SERVICES:
-            missing = values["services.missing"]
-            text = f"{len(values['services.registered'])} registered"
-            return f"{text}; missing {_names(missing)}" if missing else text
-        case Component.INVOCATIONS:
-            return _invocations(findings)
-        case Component.DRIFT:
-            return _drift(findings)
+    return _SAW[component](seen)
+
+
+def _ingress(seen: _Seen) -> str:
+    unexposed = seen.findings.values.get("services.unexposed") or []
+    return f"does not list {_names(unexposed)}" if unexposed else "answers"
+
+
+def _admin(seen: _Seen) -> str:
+    version = seen.findings.values.get("admin.version", "of unknown version")
+    return f"Restate {version}{_expiry(seen)}"
+
+
+def _services(seen: _Seen) -> str:
+    values = seen.findings.values
+    missing = values["services.missing"]
+    text = f"{len(values['services.registered'])} registered"
+    return f"{text}; missing {_names(missing)}" if missing else text
 
 
 def _expiry(seen: _Seen) -> str:
@@ -200,3 +259,18 @@ def _drift(findings: Findings) -> str:
 def _names(names: list[str]) -> str:
     shown = ", ".join(names[:5])
     return shown if len(names) <= 5 else f"{shown} and {len(names) - 5} more"  # noqa: PLR2004 - fits a line
+
+
+_SAW: Mapping[Component, Callable[[_Seen], str]] = MappingProxyType(
+    {
+        Component.INGRESS: _ingress,
+        Component.ADMIN: _admin,
+        Component.DEPLOYMENTS: lambda seen: _deployments(seen.findings),
+        Component.SERVICES: _services,
+        Component.INVOCATIONS: lambda seen: _invocations(seen.findings),
+        Component.DRIFT: lambda seen: _drift(seen.findings),
+        Component.HEARTBEAT: lambda _seen: "answers in time",
+        Component.NODE: lambda _seen: "runs all of its partitions",
+    }
+)
+"""What an ok reading is worth in a few words."""

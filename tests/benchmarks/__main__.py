@@ -1,4 +1,4 @@
-"""``make bench``: what a doctor pass, a scrape, deciding, gates over alerts and the page cost."""
+"""``make bench``: what passes, scrapes, deciding, gates over alerts, a backlog and the page cost."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "deploy" / "demo"))  # as pytest finds the lab
 
-from tests.benchmarks import alerts, decide, doctor, page, scrape
+from tests.benchmarks import alerts, backlog, decide, doctor, page, scrape
 
 if __name__ == "__main__":
     doctor.main()
     scrape.main()
     decide.main()
     alerts.main()
+    backlog.main()
     page.main()

@@ -37,14 +37,6 @@ SEVERITIES = {"critical", "warning", "info"}
 ALERTS = [pytest.param(alert, id=alert.name) for alert in alerts()]
 PAGES = [pytest.param(page, id=page.stem) for page in pages()]
 
-COMING = {
-    "heartbeat_last_success_timestamp_seconds": ("target",),
-    "ledger_verified_timestamp_seconds": (),
-    "partitions_blocked": ("target",),
-}
-"""Families of the design that the catalogue does not have yet."""
-COMING_VALUES = {"component": {"heartbeat", "node"}, "reason": {"blocked"}}
-COMING_EVENTS = {"ledger.flawed"}
 FROM_PROMETHEUS = {"up": (), "process_start_time_seconds": ()}
 ADDED_BY_PROMETHEUS = {"job", "instance", "pod"}
 HELD = "policy_held_since_timestamp_seconds"
@@ -87,7 +79,7 @@ def _labels_of(name: str) -> tuple[str, ...] | None:
     family = CATALOGUE.get(base)
     if family is not None and family.kind is Kind.HISTOGRAM and part in {"bucket", "count", "sum"}:
         return (*family.label_names, *(("le",) if part == "bucket" else ()))
-    return COMING.get(short)
+    return None
 
 
 def _recorded() -> dict[str, tuple[str, ...]]:
@@ -139,7 +131,7 @@ def test_a_rule_names_only_metrics_labels_and_values_that_exist(rule: dict[str, 
             asked += 1
             for label, sign, value in _MATCHER.findall(inside):
                 assert label in {*labels, *ADDED_BY_PROMETHEUS}, f"{name} has no label {label}"
-                words = WORDS.get(label, set()) | COMING_VALUES.get(label, set())
+                words = WORDS.get(label, set())
                 if (name, label) == (PREFIX + HELD, "reason"):
                     words = {*HoldReason}
                 given = set(value.split("|") if "~" in sign else [value])
@@ -148,13 +140,6 @@ def test_a_rule_names_only_metrics_labels_and_values_that_exist(rule: dict[str, 
             named = {label.strip() for label in group.split(",") if label.strip()}
             assert named <= known, f"no metric of the rule has {named - known}"
     assert asked
-
-
-def test_what_is_awaited_is_not_there_yet() -> None:
-    """The list of metrics to come is emptied when they come."""
-    assert not COMING.keys() & CATALOGUE.keys()
-    assert not COMING_VALUES["component"] & set(Component)
-    assert not COMING_VALUES["reason"] & set(Reason)
 
 
 def test_recording_rules_are_named_here_as_they_are() -> None:
@@ -181,7 +166,7 @@ def test_an_alert_says_what_people_need(alert: Alert) -> None:
     assert alert.annotations["runbook_url"] == f"{base}{alert.name}.md"
 
 
-@pytest.mark.parametrize("component", [*Component, *COMING_VALUES["component"] - set(Component)])
+@pytest.mark.parametrize("component", [*Component])
 def test_each_component_has_an_alert(component: str) -> None:
     """What is not well with a component is said by some alert, whichever component it is."""
     asking = [a.name for a in alerts() if f'component="{component}"' in a.expr]
@@ -264,8 +249,7 @@ def test_pages_look_for_words_that_the_log_has() -> None:
     looks = (line for line in lines if "journalctl" in line and "grep" in line)
     events = {event for line in looks for event in re.findall(r"\w+\.\w+", line)}
     assert events
-    assert {e for e in events - COMING_EVENTS if f'"{e}"' not in source} == set()
-    assert not {e for e in COMING_EVENTS if f'"{e}"' in source}
+    assert {e for e in events if f'"{e}"' not in source} == set()
 
 
 def test_the_index_lists_every_alert() -> None:
