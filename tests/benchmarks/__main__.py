@@ -1,4 +1,4 @@
-"""``make bench``: what passes, scrapes, deciding, gates over alerts, a backlog and the page cost."""
+"""``make bench``: what passes, scrapes, deciding, alerts, a backlog and the page cost."""
 
 from __future__ import annotations
 
