@@ -287,9 +287,11 @@ class Rounds:
     async def _still_allowed(self, watched: Watched, policy: Policy, *, approved: bool) -> None:
         """Ask again, right before a write, what may have changed since the policy decided."""
         await self._ledger.refresh()
-        name, now = watched.backend.target.name, self._now()
-        world = self._surroundings.world(name, max_mode=watched.max_mode, ledger_ok=True, now=now)
-        verdict = forbidden(policy, name, world, now=now, approved=approved)
+        target, now = watched.backend.target, self._now()
+        world = self._surroundings.world(
+            target.name, max_mode=watched.max_mode, ledger_ok=True, now=now
+        )
+        verdict = forbidden(policy, target, world, now=now, approved=approved)
         if verdict is not None:
             raise StoppedError(str(verdict.gate), verdict.detail)
 

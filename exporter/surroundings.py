@@ -20,6 +20,7 @@ from exporter.model.relapse import Relapse
 from exporter.model.report import Report
 from exporter.model.target import Target
 from exporter.ownership import boot_seconds
+from exporter.policy.alarms import Alarms
 from exporter.policy.clock import ClockWatch, Suspicion
 from exporter.policy.fleet_health import FleetHealth
 from exporter.policy.policy import Policy
@@ -44,11 +45,13 @@ class Surroundings:
         ledger: Ledger,
         remediator: Remediator,
         ownership: Ownership,
+        alarms: Callable[[], Alarms | None] = lambda: None,
         boot: Callable[[], float] = boot_seconds,
     ) -> None:
         self._ledger = ledger
         self._remediator = remediator
         self._ownership = ownership
+        self._alarms = alarms
         self._boot = boot
         self._clock = ClockWatch()
         self._suspicion: Suspicion | None = None
@@ -95,6 +98,7 @@ class Surroundings:
             others=lambda policy: self._health.others(policy, target, now=now),
             failures=self._relapses.failures,
             failures_of=self._relapses.failures_of,
+            alarms=self._alarms(),
         )
 
     def tally(self, target: str) -> Tally:

@@ -21,7 +21,7 @@ from grafana.panels import (
     table,
     timeline,
 )
-from grafana.promql import PARTS, SCRAPED, Scope, events, folded, grown, in_range, mean
+from grafana.promql import PARTS, SCRAPED, Scope, age, events, folded, grown, in_range, mean
 
 SCOPE = Scope({"target": 'target=~"$target"', "policy": 'policy=~"$policy"'})
 _MODES: Words = {
@@ -255,7 +255,7 @@ def _people() -> Row:
                 Query(folded("", SCOPE("approvals_pending")), "approvals"),
                 Query(folded("scope", SCOPE("paused")) + " > 0", "paused: {{scope}}"),
                 unit="short",
-                width=8,
+                width=7,
             ),
             lines(
                 "Pauses end in",
@@ -266,7 +266,15 @@ def _people() -> Row:
                     "{{scope}}",
                 ),
                 unit="s",
-                width=8,
+                width=6,
+            ),
+            stat(
+                "Alertmanager answered",
+                "How long ago alerts and silences were last read from Alertmanager; policies with "
+                "`block_on_alerts` hold while it does not answer.",
+                Query(age(folded("", SCOPE("alertmanager_last_ok_timestamp_seconds"))), "ago"),
+                unit="s",
+                steps=((None, GREEN), (300, RED)),
             ),
             lines(
                 "Messages",
@@ -278,7 +286,7 @@ def _people() -> Row:
                 ),
                 unit="short",
                 style="bars",
-                width=8,
+                width=7,
             ),
         ],
     )

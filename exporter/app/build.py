@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from exporter.alertmanager import Source
+from exporter.app.alertmanager import build_source
 from exporter.app.check import check
 from exporter.backends import dalp, direct
 from exporter.backends.backend import Backend
@@ -26,6 +28,7 @@ class Built:
     backends: dict[str, Backend]
     policies: tuple[Policy, ...]
     destinations: dict[str, Destination]
+    alertmanager: Source | None = None
 
 
 def build(
@@ -40,7 +43,13 @@ def build(
     A target that is written as ``before`` keeps its backend, and with it what paces its scans.
     """
     backends = build_backends(configuration, transport, tell, before)
-    return Built(configuration, backends, check(configuration), _destinations(configuration))
+    return Built(
+        configuration,
+        backends,
+        check(configuration),
+        _destinations(configuration),
+        build_source(configuration.settings.alertmanager, transport),
+    )
 
 
 def _destinations(configuration: Configuration) -> dict[str, Destination]:

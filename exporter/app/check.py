@@ -29,7 +29,13 @@ def check(configuration: Configuration) -> tuple[Policy, ...]:
         base=configuration.base,
     )
     notifiers = configuration.settings.notifiers
-    check_against(policies, configuration.targets, served(configuration), notifiers)
+    check_against(
+        policies,
+        configuration.targets,
+        served(configuration),
+        notifiers,
+        alertmanager=configuration.settings.alertmanager is not None,
+    )
     return policies
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
+from exporter.alertmanager import AlertWatch
 from exporter.app.build import Built, build
 from exporter.backends.backend import Backend
 from exporter.fleet import Fleet
@@ -33,6 +34,7 @@ class Engine:
         built: Built,
         transport: Transport,
         notifier: Notifier,
+        alerts: AlertWatch,
         fleet: Fleet,
         ledger: Ledger | None,
         remediator: Remediator | None,
@@ -44,6 +46,7 @@ class Engine:
         self._built = built
         self._transport = transport
         self.notifier = notifier
+        self.alerts = alerts
         self.fleet = fleet
         self._ledger = ledger
         self._remediator = remediator
@@ -124,6 +127,7 @@ class Engine:
             if built.backends.get(name) is not backend:
                 self.fleet.forget(name)
         self.notifier.configure(built.destinations)
+        self.alerts.configure(built.alertmanager)
         self._built = built
         self._tell_what_is_wanted()
 

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 
+from exporter.alertmanager import AlertWatch
 from exporter.app.build import Built, build, build_backends
 from exporter.app.engine import Engine, Wake
 from exporter.fleet import Fleet
@@ -51,6 +52,7 @@ async def open_engine(  # noqa: PLR0913 - one argument an event that somebody ma
     on_proposed: Callable[[Operation], None] = lambda _operation: None,
     on_ledger_failure: Callable[[], None] = lambda: None,
     on_receipt: Callable[[Receipt], None] = lambda _receipt: None,
+    on_alerts: Callable[[datetime | None], None] = lambda _heard_at: None,
     now: Callable[[], datetime] = utc_now,
 ) -> AsyncIterator[Engine]:
     """Open everything, and close it in reverse.
@@ -69,6 +71,8 @@ async def open_engine(  # noqa: PLR0913 - one argument an event that somebody ma
             else Built(configuration, build_backends(configuration, transport, tell, None), (), {})
         )
         notifier.configure(built.destinations)
+        alerts = AlertWatch(now=now, on_heard=on_alerts)
+        alerts.configure(built.alertmanager)
         fleet = Fleet()
         ledger: Ledger | None = None
         if with_ledger:
@@ -101,6 +105,7 @@ async def open_engine(  # noqa: PLR0913 - one argument an event that somebody ma
             built=built,
             transport=transport,
             notifier=notifier,
+            alerts=alerts,
             fleet=fleet,
             ledger=ledger,
             remediator=remediator,

@@ -42,6 +42,7 @@ def check_(
         targets=configuration.targets,
         served=served(configuration),
         notifiers=configuration.settings.notifiers,
+        alertmanager=configuration.settings.alertmanager is not None,
         limits=tuple(limit.window for limit in configuration.settings.limits),
         base=None if files else configuration.base,
     )

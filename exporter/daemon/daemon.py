@@ -93,7 +93,10 @@ class Daemon:
             ledger=engine.ledger,
             remediator=engine.remediator,
             surroundings=Surroundings(
-                ledger=engine.ledger, remediator=engine.remediator, ownership=engine.ownership
+                ledger=engine.ledger,
+                remediator=engine.remediator,
+                ownership=engine.ownership,
+                alarms=lambda: engine.alerts.alarms,
             ),
             instruments=self.instruments,
             now=engine.now,
@@ -141,6 +144,7 @@ class Daemon:
         self._schedule.set_targets(self.engine.configuration.targets)
         self._chores.every(_SWEEP_SECONDS, self._sweep)
         self._chores.every(REFRESH_SECONDS, self._refresh_keys)
+        self._chores.every(_SWEEP_SECONDS, self.engine.alerts.look)
         self._chores.every(min(_LEFT_BEHIND_SECONDS, self._keeping_seconds), self._left_behind)
         self._chores.every(_LOOK_FOR_CHANGES_SECONDS, self._reloads.when_changed)
 

@@ -54,6 +54,7 @@ async def run_daemon(configure: Callable[[], Configuration]) -> int:
                 on_proposed=daemon.bulletin.operation_proposed,
                 on_ledger_failure=daemon.instruments.ledger_failed,
                 on_receipt=daemon.instruments.told,
+                on_alerts=daemon.instruments.alertmanager_heard,
             )
         )
         daemon.take(engine)

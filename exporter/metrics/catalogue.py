@@ -327,6 +327,11 @@ PROCESS_FAMILIES: tuple[Family, ...] = (
         "outcome",
         unit="messages",
     ),
+    _process_gauge(
+        "alertmanager_last_ok_timestamp_seconds",
+        "When all that Alertmanager knows was last read; absent while it never was.",
+        unit=_WHEN,
+    ),
     _process_counter(
         "auth_failures_total",
         "Requests refused because their key or password was missing or wrong, or its role too low.",

@@ -10,9 +10,10 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import get_args
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric
+from prometheus_client.registry import Collector
 
-from exporter.metrics.catalogue import CATALOGUE, TARGET_FAMILIES
+from exporter.metrics.catalogue import CATALOGUE, TARGET_FAMILIES, Family
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.target import TargetMetrics
 from exporter.model.decision import Decision, Mode, Result
@@ -75,6 +76,7 @@ class Instruments:
         self.pauses(())
         self._notifications = make.counter("notifications_total")
         self._notifiers: frozenset[str] = frozenset()
+        self._alerts_heard = make.sometimes("alertmanager_last_ok_timestamp_seconds")
         self._auth_failures = make.counter("auth_failures_total")
         self._ledger_failures = make.counter("ledger_write_failures_total")
         self._ledger_head = make.gauge("ledger_head_sequence")
@@ -254,6 +256,12 @@ class Instruments:
         if receipt.notifier in self._notifiers:
             self._notifications.labels(receipt.notifier, receipt.delivery).inc()
 
+    # Alertmanager
+
+    def alertmanager_heard(self, at: datetime | None) -> None:
+        """Say when Alertmanager was last read; None: it never was, and nothing is shown."""
+        self._alerts_heard.value = None if at is None else at.timestamp()
+
     # The HTTP interface
 
     def auth_failed(self) -> None:
@@ -274,6 +282,23 @@ class Instruments:
         self._exposition.render(target, self._targets[target].collect(now).families)
 
 
+class _Sometimes(Collector):
+    """A gauge without labels that has no sample while nobody knows its value."""
+
+    def __init__(self, family: Family) -> None:
+        self._family = family
+        self.value: float | None = None
+
+    def describe(self) -> Iterable[Metric]:
+        return [self._family.empty()]
+
+    def collect(self) -> Iterable[Metric]:
+        metric = self._family.empty()
+        if self.value is not None:
+            metric.add_sample(self._family.name, {}, self.value)
+        return [metric]
+
+
 class _Maker:
     """Makes the library's metrics from the catalogue's rows."""
 
@@ -283,6 +308,11 @@ class _Maker:
     def gauge(self, short: str) -> Gauge:
         family = CATALOGUE[short]
         return Gauge(family.name, family.help, family.label_names, registry=self._registry)
+
+    def sometimes(self, short: str) -> _Sometimes:
+        made = _Sometimes(CATALOGUE[short])
+        self._registry.register(made)
+        return made
 
     def counter(self, short: str) -> Counter:
         family = CATALOGUE[short]

@@ -19,8 +19,6 @@ from exporter.model.variables import ITEM_KINDS
 from exporter.model.views import Cause
 from exporter.policy.fields import ANY, Duration, Names, Services, Strict, WorkerUrl
 
-NOT_BUILT = "is not built yet in this version"
-
 
 class ForceRedeploy(Strict):
     """Register a worker again, so that Restate sees what it serves now."""
@@ -176,7 +174,7 @@ class Action:
         return "url" in self.arguments.model_fields
 
 
-NEEDS_MENDING = ("limits", "storm", "breaker", "verify", "notify")
+NEEDS_MENDING = ("limits", "storm", "breaker", "verify", "notify", "block_on_alerts")
 """Keys of a policy that say nothing about an action that mends nothing."""
 _KEEP_FROM_HARM = frozenset(
     {
@@ -185,6 +183,9 @@ _KEEP_FROM_HARM = frozenset(
         HoldReason.FROZEN,
         HoldReason.BREAKER_OPEN,
         HoldReason.STORM,
+        HoldReason.ALERTS_UNKNOWN,
+        HoldReason.ALERT_FIRING,
+        HoldReason.SILENCED,
         HoldReason.LIMIT_ITEM,
         HoldReason.LIMIT_TARGET,
         HoldReason.LIMIT_POLICY,

@@ -21,6 +21,7 @@ _PASSING = frozenset(
         HoldReason.COMPONENT_UNKNOWN,
         HoldReason.PENDING,
         HoldReason.IN_FLIGHT,
+        HoldReason.ALERTS_UNKNOWN,
         HoldReason.COOLDOWN,
     }
 )

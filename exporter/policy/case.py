@@ -13,6 +13,7 @@ from exporter.model.findings import Findings
 from exporter.model.hold import HoldReason
 from exporter.model.operation import Budget, Usage
 from exporter.model.report import Report
+from exporter.model.target import Target
 from exporter.policy.cel import Outcome
 from exporter.policy.limits import exhausted
 from exporter.policy.policy import Policy
@@ -54,6 +55,7 @@ class Case(NamedTuple):
 
     policy: Policy
     subject: Subject
+    target: Target
     mode: Mode
     """The effective one."""
     outcome: Outcome

@@ -38,6 +38,7 @@ def check(
     targets: tuple[Target, ...] | None = None,
     served: Mapping[str, Served] | None = None,
     notifiers: Collection[str] = (),
+    alertmanager: bool = True,
     limits: tuple[Window, ...] = (),
     base: Path | None = None,
 ) -> Checked:
@@ -45,7 +46,9 @@ def check(
     loaded = read_policies(patterns, limits=limits, base=base)
     problems = list(loaded.problems)
     if targets is not None:
-        problems += problems_against(loaded.policies, targets, served or {}, notifiers)
+        problems += problems_against(
+            loaded.policies, targets, served or {}, notifiers, alertmanager=alertmanager
+        )
     rows = tuple(
         Row(policy, tuple(t.name for t in targets or () if policy.matches(t)))
         for policy in loaded.policies

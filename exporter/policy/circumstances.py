@@ -10,6 +10,8 @@ from datetime import datetime, timedelta
 from exporter.model.decision import Verdict
 from exporter.model.duration import format_duration
 from exporter.model.hold import HoldReason
+from exporter.model.target import Target
+from exporter.policy.alarm_gates import alarm_verdicts
 from exporter.policy.breaker import opened
 from exporter.policy.case import PASSES, Case, held
 from exporter.policy.policy import Policy
@@ -78,7 +80,7 @@ def outside_window(case: Case) -> Verdict:
 
 
 def forbidden(
-    policy: Policy, target: str, world: World, *, now: datetime, approved: bool = False
+    policy: Policy, target: Target, world: World, *, now: datetime, approved: bool = False
 ) -> Verdict | None:
     """Why a policy's operation that is under way may not write any more; None: it may.
 
@@ -86,8 +88,9 @@ def forbidden(
     """
     verdicts = (
         _owner(world),
-        _paused(policy, target, world, now),
-        _breaker(policy, target, world, now),
+        _paused(policy, target.name, world, now),
+        _breaker(policy, target.name, world, now),
+        *alarm_verdicts(policy, target, world, now),
         PASSES[HoldReason.OUTSIDE_WINDOW] if approved else _window(policy, now),
     )
     return next((v for v in verdicts if v.holds), None)

@@ -7,9 +7,9 @@ from typing import Any
 
 from pydantic_core import ErrorDetails
 
-from exporter.policy.actions import ACTIONS, NOT_BUILT
+from exporter.policy.actions import ACTIONS
 from exporter.policy.document import Document, Path, Problem
-from exporter.policy.schema import EXAMPLES, UNBUILT_KEYS, keys_at
+from exporter.policy.schema import EXAMPLES, keys_at
 from exporter.policy.words import did_you_mean, listing
 
 _KINDS: Mapping[type, str] = {
@@ -57,8 +57,6 @@ def _unknown_key(path: Path) -> str:
         action = ACTIONS[str(around[-1])]
         known = tuple(action.arguments.model_fields)
         return f"{name!r} is not an argument of {around[-1]}{_instead(name, known)}"
-    if name in UNBUILT_KEYS and keys_at(around) == keys_at(("policies", 0)):
-        return f"{name!r} {NOT_BUILT}; leave it out"
     return f"{name!r} is not a key here{_instead(name, keys_at(around))}"
 
 

@@ -11,6 +11,7 @@ from exporter.model.decision import Mode
 from exporter.model.duration import format_duration
 from exporter.model.target import Target
 from exporter.policy.actions import ACTIONS
+from exporter.policy.blockers import missing_labels
 from exporter.policy.fields import ANY
 from exporter.policy.policy import Policy
 from exporter.policy.served import Served, ServedRemedy
@@ -39,6 +40,8 @@ def problems_against(
     targets: tuple[Target, ...],
     served: Mapping[str, Served],
     notifiers: Collection[str] = (),
+    *,
+    alertmanager: bool = True,
 ) -> list[str]:
     """One line for every problem; ``served`` is what each target's backend can do and tell."""
     problems: list[str] = []
@@ -46,8 +49,10 @@ def problems_against(
         matched = [t for t in targets if policy.matches(t)]
         problems += _selector(policy, targets, matched)
         problems += _notifiers(policy, sorted(notifiers))
+        problems += [] if alertmanager else _nobody_to_ask(policy)
         for target in matched:
             here = served.get(target.name, Served())
+            problems += _labels(policy, target)
             problems += _remedy(policy, target, here)
             problems += _variables(policy, target, here)
             problems += _components(policy, target, here)
@@ -128,6 +133,23 @@ def _notifiers(policy: Policy, known: list[str]) -> Iterator[str]:
                 yield f"{policy.at(path)}: {path}: {name!r} is not a notifier{hint}"
     if not policy.mends and to is None and not known and policy.mode is Mode.ENFORCE:
         yield f"{policy.at('action')}: action: there is no notifier to tell{none}"
+
+
+def _nobody_to_ask(policy: Policy) -> Iterator[str]:
+    if policy.block_on_alerts:
+        yield (
+            f"{policy.at('block_on_alerts')}: block_on_alerts: no Alertmanager is configured; add "
+            "alertmanager: {url: http://HOST:9093} to the configuration"
+        )
+
+
+def _labels(policy: Policy, target: Target) -> Iterator[str]:
+    for number, name in missing_labels(policy.block_on_alerts, target):
+        yield (
+            f"{policy.at('block_on_alerts')}: block_on_alerts[{number}]: target {target.name!r} "
+            f"has no label {name!r}{did_you_mean(name, target.labels)}; add it to the target's "
+            "labels, or leave the target out with targets"
+        )
 
 
 def _remedy(policy: Policy, target: Target, served: Served) -> Iterator[str]:

@@ -177,6 +177,7 @@ def _case(policy: Policy, judged: _Judged, affected: int, round_: _Round) -> Cas
     return Case(
         policy=policy,
         subject=subject,
+        target=round_.target,
         mode=mode,
         outcome=outcome,
         stale=stale,

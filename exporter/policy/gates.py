@@ -17,6 +17,7 @@ from exporter.model.duration import format_duration
 from exporter.model.findings import ComponentState
 from exporter.model.hold import HoldReason
 from exporter.model.operation import Budget
+from exporter.policy.alarm_gates import alert_firing, alerts_unknown, silenced
 from exporter.policy.case import PASSES, Case, Gate, held
 from exporter.policy.cel import Failed, Unknown
 from exporter.policy.circumstances import (
@@ -205,6 +206,9 @@ GATES: tuple[Gate, ...] = (
     in_flight,
     breaker_open,
     storm,
+    alerts_unknown,
+    alert_firing,
+    silenced,
     outside_window,
     cooldown,
     _limit(HoldReason.LIMIT_ITEM),

@@ -74,12 +74,16 @@ def check_against(
     targets: Iterable[Target],
     served: Mapping[str, Served],
     notifiers: Collection[str] = (),
+    *,
+    alertmanager: bool = True,
 ) -> None:
     """Check what only the configuration can tell; ``served`` is what each target's backend can do.
 
     ConfigurationError lists every problem.
     """
-    problems = problems_against(tuple(policies), tuple(targets), served, notifiers)
+    problems = problems_against(
+        tuple(policies), tuple(targets), served, notifiers, alertmanager=alertmanager
+    )
     if problems:
         raise ConfigurationError(problems)
 

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 from exporter.model.decision import Mode
 from exporter.model.operation import Budget, Window
 from exporter.policy.actions import ACTIONS
+from exporter.policy.blockers import Blocker
 from exporter.policy.breaker import Breaker
 from exporter.policy.cel import Condition
 from exporter.policy.document import Path
@@ -29,6 +30,7 @@ def make_policy(
     model: PolicyModel,
     condition: Condition,
     arguments: dict[str, Any],
+    blockers: tuple[Blocker, ...],
     *,
     written: Written,
     path: Path,
@@ -57,6 +59,7 @@ def make_policy(
         storm=_storm(model.storm),
         breaker=_breaker(model.breaker),
         windows=tuple(_window(w) for w in model.windows or ()),
+        block_on_alerts=blockers,
         notify=tuple(model.notify or ()),
         revision=revision(model, arguments),
         place=written.place(path),
@@ -68,7 +71,8 @@ def _places(written: Written, path: Path, action: str, arguments: Iterable[str])
     """The places of the parts that are checked later, against targets."""
     parts: list[Path] = [("name",), ("targets",), ("targets", "names"), ("targets", "labels")]
     parts += [("mode",), ("for_each",), ("when",), ("verify",), ("verify", "within")]
-    parts += [("notify",), ("action",), *(("action", action, name) for name in arguments)]
+    parts += [("block_on_alerts",), ("notify",), ("action",)]
+    parts += [("action", action, name) for name in arguments]
     return {
         ".".join(map(str, part)): written.place((*path, *part))
         for part in parts

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from exporter.model.operation import Window
 from exporter.model.variables import ITEM_KINDS
 from exporter.policy.actions import ACTIONS
+from exporter.policy.blockers import Blocker, read_blocker
 from exporter.policy.cel import Condition, compile_condition
 from exporter.policy.cel_errors import ConditionError
 from exporter.policy.complaints import spell
@@ -24,6 +25,7 @@ from exporter.policy.crosschecks import (
 )
 from exporter.policy.document import Document, Mark, Path
 from exporter.policy.make import make_policy
+from exporter.policy.matchers import MatcherError
 from exporter.policy.policy import Policy
 from exporter.policy.schema import PolicyFileModel
 from exporter.policy.words import did_you_mean, listing
@@ -77,6 +79,7 @@ class _Parser:
             if isinstance(row, dict):
                 path: Path = ("policies", index)
                 condition, arguments = self._condition(row, path), self._arguments(row, path)
+                blockers = self._blockers(row, path)
                 check_limits(self._written, row, path)
                 if model is not None and condition is not None and arguments is not None:
                     policies.append(
@@ -84,6 +87,7 @@ class _Parser:
                             model.policies[index],
                             condition,
                             arguments,
+                            blockers,
                             written=self._written,
                             path=path,
                             limits=self._limits,
@@ -112,6 +116,19 @@ class _Parser:
                 mark = self._document.inside(inner, complaint.offset)
                 self._written.add(inner, complaint.message, mark=mark)
             return None
+
+    def _blockers(self, row: dict[str, Any], path: Path) -> tuple[Blocker, ...]:
+        """Those that could be read: of a list that is wrong elsewhere no policy is made."""
+        entries = row.get("block_on_alerts")
+        blockers = []
+        for number, text in enumerate(entries if isinstance(entries, list) else ()):
+            inner = (*path, "block_on_alerts", number)
+            try:
+                blockers += [read_blocker(text)] if isinstance(text, str) else []
+            except MatcherError as error:
+                mark = self._document.inside(inner, error.offset)
+                self._written.add(inner, str(error), mark=mark)
+        return tuple(blockers)
 
     def _arguments(self, row: dict[str, Any], path: Path) -> dict[str, Any] | None:
         written = row.get("action")

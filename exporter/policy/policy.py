@@ -14,6 +14,7 @@ from exporter.model.hold import HoldReason
 from exporter.model.operation import Budget, PolicyRef, lock_of
 from exporter.model.target import Target
 from exporter.policy.actions import ACTIONS
+from exporter.policy.blockers import Blocker
 from exporter.policy.breaker import Breaker
 from exporter.policy.cel import Condition
 from exporter.policy.fields import ANY
@@ -69,6 +70,8 @@ class Policy:
     breaker: Breaker = field(default_factory=Breaker)
     windows: tuple[DayWindow, ...] = ()
     """It acts only within one of these; none: always."""
+    block_on_alerts: tuple[Blocker, ...] = ()
+    """It does not act while an alert fires that fits one of these."""
     notify: tuple[str, ...] = ()
     """The notifiers that are told how each of its operations ended."""
     revision: str = ""

@@ -27,12 +27,14 @@ from exporter.policy.fields import (
 from exporter.policy.windows import DAYS
 from exporter.policy.words import did_you_mean, listing
 
-UNBUILT_KEYS = frozenset({"block_on_alerts"})
-"""Keys of a policy that are designed, but refused until they are built."""
-
 _Text = Annotated[str, StringConstraints(min_length=1, max_length=253)]
 _Name = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$", max_length=63)
+]
+_Matchers = Annotated[
+    str,
+    StringConstraints(max_length=1000),
+    WithJsonSchema({"type": "string", "examples": ['severity="critical", target="$target"']}),
 ]
 _Mode = Literal["off", "observe", "approve", "enforce"]
 
@@ -196,6 +198,12 @@ class PolicyModel(Strict):
     windows: list[WindowModel] | None = Field(
         default=None, min_length=1, description="Act only within one of these. Absent: always."
     )
+    block_on_alerts: list[_Matchers] | None = Field(
+        default=None,
+        min_length=1,
+        description="Hold while an alert fires that fits one of these: Alertmanager's matchers, "
+        "with $target and $labels.NAME for the target's name and labels.",
+    )
     notify: Names | None = Field(
         default=None, description="The notifiers that are told how each operation ended."
     )
@@ -228,6 +236,7 @@ EXAMPLES: Mapping[str, str] = MappingProxyType(
         "timezone": "timezone: Europe/Berlin",
         "service": "service: Billing",
         "max_items": "max_items: 10",
+        "block_on_alerts": """block_on_alerts: ['severity="critical", target="$target"']""",
         "notify": "notify: [ops]",
         "to": "to: [ops]",
     }

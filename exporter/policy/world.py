@@ -13,6 +13,7 @@ from typing import Protocol
 from exporter.model.decision import Decision, Mode, Subject, Waiting
 from exporter.model.operation import Usage
 from exporter.model.orders import Pause
+from exporter.policy.alarms import Alarms
 from exporter.policy.breaker import Failure
 from exporter.policy.clock import Suspicion
 from exporter.policy.storm import Others
@@ -110,6 +111,8 @@ class World:
     """What ended badly on a target with a remedy and was not reset; asked as ``usage`` is."""
     failures_of: Callable[[str], tuple[Failure, ...]] = _none
     """The same of a policy, on every target."""
+    alarms: Alarms | None = None
+    """What Alertmanager told last; None when none is configured."""
 
 
 def waiting_of(decisions: Iterable[Decision]) -> dict[Subject, Waiting]:

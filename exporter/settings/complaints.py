@@ -15,6 +15,7 @@ from exporter.model.redact import redact_text
 from exporter.policy.complaints import where
 from exporter.policy.document import Document, Mark
 from exporter.policy.words import did_you_mean
+from exporter.settings.alertmanager import AlertmanagerSettings, BasicAuthSettings
 from exporter.settings.schema import ENV_PREFIX, Settings
 from exporter.settings.secrets import SecretRef
 from exporter.settings.sections import LimitSettings, NotifierSettings, StorageSettings
@@ -33,6 +34,10 @@ _SECTIONS: Mapping[str, type[BaseModel]] = {
     "dalp": DalpSettings,
     "storage": StorageSettings,
     "limits": LimitSettings,
+    "alertmanager": AlertmanagerSettings,
+    "basic_auth": BasicAuthSettings,
+    "token": SecretRef,
+    "password": SecretRef,
     "ingress_token": SecretRef,
     "admin_token": SecretRef,
     "api_key": SecretRef,

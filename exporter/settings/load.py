@@ -41,6 +41,8 @@ CONFIG_FILE_VARIABLE = f"{ENV_PREFIX}CONFIG_FILE"
 SERVICE_URL_VARIABLE = f"{ENV_PREFIX}SERVICE_URL"
 """The worker that ``redeploy`` registers, where a pipeline does not name it on the command line."""
 _SQLITE = "sqlite:///"
+_SECRETS = ("ingress_token", "admin_token", "api_key", "webhook", "token", "password")
+_SECTIONS_WITH_SECRETS = ("dalp", "basic_auth")
 
 
 @dataclass(frozen=True)
@@ -137,6 +139,9 @@ class Configuration:
             files += [ref.file for ref in target.secrets if ref.file is not None]
         webhooks = (notifier.webhook.file for notifier in self.settings.notifiers.values())
         files += [file for file in webhooks if file is not None]
+        alertmanager = self.settings.alertmanager
+        secrets = () if alertmanager is None else alertmanager.secrets
+        files += [ref.file for ref in secrets if ref.file is not None]
         return [path for path in files if not path.is_dir()]
 
     def choose(self, name: str | None) -> str:
@@ -197,6 +202,8 @@ def _beside(base: Path, given: dict[str, Any]) -> dict[str, Any]:
     """The same, with secret files that are relative beside the configuration file."""
     result = dict(given)
     targets, notifiers = given.get("targets"), given.get("notifiers")
+    if "alertmanager" in given:
+        result["alertmanager"] = _with_secrets(base, given["alertmanager"])
     if isinstance(targets, list):
         result["targets"] = [_with_secrets(base, target) for target in targets]
     if isinstance(notifiers, dict):
@@ -207,9 +214,10 @@ def _beside(base: Path, given: dict[str, Any]) -> dict[str, Any]:
 def _with_secrets(base: Path, section: object) -> object:
     if not isinstance(section, dict):
         return section
-    if isinstance(section.get("dalp"), dict):
-        section = section | {"dalp": _with_secrets(base, section["dalp"])}
-    refs = {key: section.get(key) for key in ("ingress_token", "admin_token", "api_key", "webhook")}
+    for inner in _SECTIONS_WITH_SECRETS:
+        if isinstance(section.get(inner), dict):
+            section = section | {inner: _with_secrets(base, section[inner])}
+    refs = {key: section.get(key) for key in _SECRETS}
     return section | {
         key: {**ref, "file": str(base / ref["file"])}
         for key, ref in refs.items()

@@ -22,6 +22,7 @@ from pydantic_settings import (
 from exporter.model.component import RECOVERY_API_COMPONENTS, Component
 from exporter.model.decision import Mode
 from exporter.model.target import Target, Worker, normalise_url
+from exporter.settings.alertmanager import AlertmanagerSettings
 from exporter.settings.fields import (
     Duration,
     Interval,
@@ -61,7 +62,7 @@ class Settings(BaseSettings):
     targets: tuple[TargetSettings, ...]
     target_files: NotBuilt = None
     notifiers: dict[str, NotifierSettings] = Field(default_factory=dict)
-    alertmanager: NotBuilt = None
+    alertmanager: AlertmanagerSettings | None = None
     history: NotBuilt = None
     interval: Interval = timedelta(seconds=15)
     invocations_interval: Interval = timedelta(seconds=60)

@@ -30,5 +30,16 @@ def split_base(base_url: str) -> tuple[str, dict[str, str]]:
     if not at:
         return clean, {}
     name, _, password = user.partition(":")
-    pair = f"{unquote(name)}:{unquote(password)}".encode()
-    return clean, {"authorization": "Basic " + base64.b64encode(pair).decode()}
+    return clean, {"authorization": basic(unquote(name), unquote(password))}
+
+
+def basic(user: str, password: str) -> str:
+    """The authorization header of a user name and a password."""
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+
+
+def authorization(secret: str | None, user: str | None) -> str | None:
+    """The header for a user's password, or without a user for a bearer token; None without any."""
+    if secret is None:
+        return None
+    return f"Bearer {secret}" if user is None else basic(user, secret)

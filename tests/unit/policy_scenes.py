@@ -28,6 +28,7 @@ from exporter.model.views import (
     ServicesView,
     View,
 )
+from exporter.policy.alarms import Alarms
 from exporter.policy.breaker import Failure
 from exporter.policy.clock import Suspicion
 from exporter.policy.decide import decide
@@ -156,6 +157,7 @@ def world(  # a default for each field, so that a test names only what it is abo
     others: Others | None = None,
     holder: str | None = None,
     proposal: Proposal | None = None,
+    alarms: Alarms | None = None,
 ) -> World:
     bad = tuple(failures)
 
@@ -182,6 +184,7 @@ def world(  # a default for each field, so that a test names only what it is abo
         others=lambda _policy: others or Others(),
         failures=lambda target, _remedy: tuple(f for f in bad if f.target == target),
         failures_of=lambda name: tuple(f for f in bad if f.policy == name),
+        alarms=alarms,
     )
 
 

@@ -21,6 +21,7 @@ from exporter.model.decision import Decision, Mode
 from exporter.model.operation import Operation, Request
 from exporter.model.target import Target
 from exporter.ownership import Ownership
+from exporter.policy.alarms import Alarms
 from exporter.policy.policy import Policy
 from exporter.remediate.remediator import Remediator
 from exporter.round import Rounds, Watched
@@ -64,6 +65,8 @@ class Shift:
     """Whether it renews its lease on the targets before each round."""
     helps: bool = True
     """Whether what is read after an operation is well again."""
+    alarms: Alarms | None = None
+    """What Alertmanager told; None when there is none."""
     decided: dict[str, tuple[Decision, ...]] = field(default_factory=dict)
     closed: list[tuple[Operation, Request | None]] = field(default_factory=list)
     logs: list[Any] = field(default_factory=list)
@@ -106,6 +109,7 @@ class Shift:
             ledger=self.ledger,
             remediator=self.remediator,
             ownership=self.ownership,
+            alarms=lambda: self.alarms,
             boot=self.clock.monotonic,
         )
         self.rounds = Rounds(

@@ -37,14 +37,13 @@ ALERTS = [pytest.param(alert, id=alert.name) for alert in alerts()]
 PAGES = [pytest.param(page, id=page.stem) for page in pages()]
 
 COMING = {
-    "alertmanager_last_ok_timestamp_seconds": (),
     "heartbeat_last_success_timestamp_seconds": ("target",),
     "ledger_verified_timestamp_seconds": (),
     "partitions_blocked": ("target",),
 }
 """Families of the design that the catalogue does not have yet."""
 COMING_VALUES = {"component": {"heartbeat", "node"}, "reason": {"blocked"}}
-COMING_EVENTS = {"ledger.flawed", "alertmanager.failed"}
+COMING_EVENTS = {"ledger.flawed"}
 HELD = "policy_held_since_timestamp_seconds"
 USAGE_ERROR = typer.BadParameter.__mro__[1]
 """What every wrong command line raises; typer has no public name for it."""

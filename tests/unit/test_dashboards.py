@@ -29,10 +29,8 @@ from tests.queries import check_names, selected
 UNITS = {"none", "short", "s", "locale", "dateTimeFromNow"}
 """Those of Grafana's units that are used; another one is to be looked up before it is added."""
 SHOWN_ELSEWHERE = {
-    "target_info": "",
     "probes_total": "component_last_run_timestamp_seconds says whether probes run",
     "config_last_reload_success_timestamp_seconds": "whether the last reload succeeded is shown",
-    "alertmanager_last_ok_timestamp_seconds": "has an alert, and policies are held alerts_unknown",
 }
 """Metrics on no dashboard, and why not."""
 DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
@@ -116,7 +114,9 @@ def _selector(definition: str) -> str:
 def test_one_target_is_chosen_where_one_is_shown() -> None:
     """Several targets or all everywhere else."""
     several = {
-        file.stem: next(v["multi"] for v in load(file)["templating"]["list"] if v["name"] == "target")
+        file.stem: next(
+            v["multi"] for v in load(file)["templating"]["list"] if v["name"] == "target"
+        )
         for file in FILES
     }
     assert several == {

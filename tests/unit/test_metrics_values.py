@@ -405,6 +405,7 @@ def test_every_family_of_the_catalogue_can_be_produced() -> None:
     lab.instruments.heal_seconds("p", 1.0)
     lab.instruments.round_skipped("missed")
     lab.instruments.notifiers(["ops"])
+    lab.instruments.alertmanager_heard(START)
     lab.instruments.configure([lab.target], {"p": Mode.OFF}, now=START)
     lab.round(synthetic.with_readings(seen, failing), decisions=[hold("p", HoldReason.STORM)])
     page = lab.exposition.body(Format.TEXT).decode()

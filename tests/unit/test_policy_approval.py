@@ -27,6 +27,7 @@ PASSING = {
     HoldReason.COMPONENT_UNKNOWN,
     HoldReason.PENDING,
     HoldReason.IN_FLIGHT,
+    HoldReason.ALERTS_UNKNOWN,
     HoldReason.COOLDOWN,
 }
 proposals = st.none() | st.builds(

@@ -106,6 +106,11 @@ def window(inside: str, column: int, said: str) -> tuple[str, str, str, str]:
     return ("name: good", f"name: good\n    windows: [{{{inside}}}]", f"3:{column}", said)
 
 
+def alerts(entry: str, column: int, said: str) -> tuple[str, str, str, str]:
+    """One entry of block_on_alerts, and where in it what is wrong."""
+    return ("name: good", f"name: good\n    block_on_alerts: ['{entry}']", f"3:{column}", said)
+
+
 CASES = {
     "unknown key": ("cooldown: 15m", "coolodwn: 15m", "5:5", "did you mean 'cooldown'?"),
     "missing key": ("    cooldown: 15m\n", "", "2:5", "cooldown: is missing; write cooldown: 15m"),
@@ -148,7 +153,18 @@ CASES = {
         'days: [mon], start: "22:00", end: "05:00", timezone: Europe/Berln', 69, "Europe/Berlin"
     ),
     "offset": window('days: [mon], start: 22:00, end: 05:00, timezone: "+01:00"', 65, "or UTC"),
-    "alerts": ("name: good", "name: good\n    block_on_alerts: []", "3:5", "not built yet"),
+    "alerts": ("name: good", "name: good\n    block_on_alerts: []", "3:22", "is empty; write"),
+    "no alerts": ("name: good", "name: good\n    block_on_alerts: x", "3:22", "must be a list"),
+    "alert": alerts("severity=critical urgent", 42, "a comma between two matchers"),
+    "no label": alerts('="critical"', 24, "a label's name is missing"),
+    "no sign": alerts("severity", 33, "after severity write =, !=, =~ or !~"),
+    "no value": alerts("severity=", 34, "write a value in quotes"),
+    "no quote": alerts('severity="critical', 33, "a quote is never closed"),
+    "no brace": alerts('{severity="critical"', 45, "{ is never closed"),
+    "any alert": alerts("{}", 24, "matches every alert"),
+    "pattern": alerts('a="b", severity=~"crit("', 42, "is no regular expression: missing )"),
+    "alert variable": alerts('target="$traget"', 32, "did you mean 'target'?"),
+    "own alerts": alerts('generated_by="restate-medic"', 38, "own alerts never block"),
     "notify twice": ("name: good", "name: good\n    notify: [x, x]", "3:13", "names 'x' twice"),
     "notify none": ("name: good", "name: good\n    notify: []", "3:13", "write notify: [ops]"),
     "for zero": ("name: good", "name: good\n    for: 0m", "3:10", "is no time at all"),

@@ -193,7 +193,7 @@ def test_what_only_keeps_restate_from_harm_does_not_hold_it() -> None:
     assert decision(policy(), broken, around).result is Result.HOLD
     found = decision(tells(), broken, around)
     assert (found.result, found.reason) == (Result.ACT, None)
-    assert forbidden(tells(), "prod", around, now=NOW) is None
+    assert forbidden(tells(), ONE, around, now=NOW) is None
     assert not breaker_is_open(tells(), "prod", around, now=NOW)
 
 

@@ -18,12 +18,14 @@ from exporter.model.hold import HoldReason
 from exporter.model.operation import Usage, Window
 from exporter.model.orders import Pause
 from exporter.model.report import Report
+from exporter.policy.alarms import Alarms, Heard, Silence
 from exporter.policy.breaker import Failure
 from exporter.policy.cel import evaluate
 from exporter.policy.circumstances import MANUAL_HOLD
 from exporter.policy.clock import Suspicion
 from exporter.policy.decide import decide
 from exporter.policy.document import DocumentError, read_document
+from exporter.policy.matchers import Matcher, Sign
 from exporter.policy.parse import parse
 from exporter.policy.policy import Policy
 from exporter.policy.sight import item_of, see
@@ -60,6 +62,14 @@ RULES = tuple(
 )
 T = TypeVar("T")
 PAUSE = Pause(1, "policy", "a", "mira", "rollout", NOW)
+QUIET = Alarms(HOUR, Heard(NOW))
+IN_MAINTENANCE = Silence("s", (Matcher("target", Sign.EQUAL, "prod"),), "mira", "", NOW)
+ALARMS = (
+    *(None, None, None, QUIET, QUIET),
+    Alarms(HOUR),
+    Alarms(HOUR, Heard(NOW - 2 * HOUR)),
+    Alarms(HOUR, Heard(NOW, silences=(IN_MAINTENANCE,))),
+)
 moments = st.integers(-3 * 86_400, 60).map(lambda s: NOW + timedelta(seconds=s))
 stamps = st.lists(moments, max_size=4).map(lambda rows: tuple(sorted(rows)))
 
@@ -138,6 +148,7 @@ def worlds(draw: st.DrawFn) -> World:
         others=draw(rarely(st.builds(Others, st.integers(1, 9), st.integers(0, 9)))),
         holder=draw(rarely(st.sampled_from(["", "there:1:abc"]))),
         failures=draw(st.lists(failures, max_size=2)),
+        alarms=draw(st.sampled_from(ALARMS)),
     )
 
 
@@ -199,6 +210,7 @@ def test_nothing_acts_on_what_is_not_known(some: list[Policy], seen: Report, aro
             assert around.owned
             assert not any(pause.covers(policy=rule.name, target="prod") for pause in around.pauses)
             assert (around.clock, around.identity) == (None, None)
+            assert around.alarms in (None, QUIET)
             assert around.manual is None or NOW - around.manual.at >= MANUAL_HOLD
             others = around.others(rule.name)
             assert others.affected + 1 <= rule.storm.allowed(others.matched)

@@ -591,6 +591,9 @@ SURROUNDINGS = frozenset(
         HoldReason.IDENTITY_CHANGED,
         HoldReason.BREAKER_OPEN,
         HoldReason.STORM,
+        HoldReason.ALERTS_UNKNOWN,
+        HoldReason.ALERT_FIRING,
+        HoldReason.SILENCED,
         HoldReason.OUTSIDE_WINDOW,
     }
 )

@@ -14,6 +14,8 @@ from exporter.model.decision import Result
 from exporter.model.hold import HoldReason
 from exporter.model.identity import Identity
 from exporter.model.operation import Outcome, Phase
+from exporter.policy.alarms import Alarms, Alert, Heard, Silence
+from exporter.policy.matchers import Matcher, Sign
 from tests.unit.fakes import Clock, by_person, by_policy, ledger_at, plan_for
 from tests.unit.policy_scenes import NOW, ONE, policy, views
 from tests.unit.shift import Shift
@@ -148,6 +150,70 @@ async def test_a_window_that_ends_in_the_middle_stops_the_next_write(shift: Shif
     shift.remedy.pause = late
     await shift.round()
     assert shift.remedy.written == ["one"]
+
+
+BLOCKS = """block_on_alerts: ['severity="critical", target="$target"']"""
+CRITICAL = {"alertname": "DiskFull", "severity": "critical", "target": "prod"}
+FIRES = Alert(CRITICAL, NOW - HOUR, name="DiskFull")
+QUIET = Alarms(MINUTE, Heard(NOW))
+IS_PROD = Matcher("target", Sign.EQUAL, "prod")
+SILENCE = Silence("s1", (IS_PROD,), "mira", "migration", NOW + HOUR)
+
+
+async def test_alert_firing(shift: Shift) -> None:
+    """Its name is in the detail; once it has gone, the policy acts."""
+    shift.rules = (policy(more=BLOCKS),)
+    shift.alarms = replace(QUIET, heard=Heard(NOW, (FIRES,)))
+    (found,) = await shift.round()
+    await seen_alike(shift, HoldReason.ALERT_FIRING)
+    assert "DiskFull fires since 2026-11-02 02:00:00Z" in found.detail
+    assert 'severity="critical", target="prod"' in found.detail
+    shift.alarms = QUIET
+    await shift.round()
+    assert shift.remedy.written == ["register it"]
+
+
+async def test_alerts_unknown(shift: Shift) -> None:
+    """Never read, or too long ago, with the reason why it was not read since."""
+    shift.rules = (policy(more=BLOCKS),)
+    shift.alarms = Alarms(MINUTE, trouble="connection refused")
+    (found,) = await shift.round()
+    await seen_alike(shift, HoldReason.ALERTS_UNKNOWN)
+    assert found.detail == "Alertmanager was not read yet: connection refused"
+    shift.alarms = Alarms(MINUTE, Heard(NOW), trouble="connection refused")
+    shift.clock.advance(61)
+    (found,) = await shift.round()
+    await seen_alike(shift, HoldReason.ALERTS_UNKNOWN)
+    assert found.detail == "Alertmanager was last read 1m1s ago, more than 1m: connection refused"
+
+
+async def test_silenced(shift: Shift) -> None:
+    """A silence of the target holds every policy, also one that asks for no alerts."""
+    shift.alarms = replace(QUIET, heard=Heard(NOW, silences=(SILENCE,)))
+    (found,) = await shift.round()
+    await seen_alike(shift, HoldReason.SILENCED)
+    assert found.detail == "mira silenced this target: migration (silence s1)"
+    shift.alarms = QUIET
+    await shift.round()
+    assert shift.remedy.written == ["register it"]
+
+
+async def test_a_silence_in_the_middle_stops_the_next_write(shift: Shift) -> None:
+    """So does an alert, and not knowing any more: all three are asked before each write."""
+    shift.rules = (policy(more=BLOCKS),)
+    shift.alarms, shift.remedy.steps = QUIET, ("one", "two", "three")
+
+    async def silence() -> None:
+        if shift.remedy.written:
+            shift.alarms = replace(QUIET, heard=Heard(NOW, silences=(SILENCE,)))
+
+    shift.remedy.pause = silence
+    await shift.round()
+    assert shift.remedy.written == ["one"]
+    ((operation, _),) = shift.closed
+    assert operation.outcome is Outcome.PARTIAL
+    assert operation.error is not None
+    assert operation.error.startswith("silenced: mira silenced this target")
 
 
 async def test_manual_hold(shift: Shift) -> None:

@@ -375,7 +375,6 @@ def test_unknown_keys_are_refused(write: Write, more: str, line: str) -> None:
     ("more", "line"),
     [
         ("target_files: [a]\n", "5:15: target_files: "),
-        ("alertmanager: {url: http://a}\n", "5:15: alertmanager: "),
         ("history: {keep: 7d}\n", "5:10: history: "),
         ("history:\n", "5:1: history: "),
         ("    node_url: http://h:5122\n", "5:15: targets[0].node_url: "),
@@ -807,3 +806,63 @@ def test_a_key_file_is_beside_the_configuration_and_watched(write: Write, tmp_pa
     before = configuration.fingerprint()
     (tmp_path / "key").write_text("second-key")
     assert configuration.fingerprint() != before
+
+
+def test_an_alertmanager_is_one_that_is_asked_often_enough(write: Write, tmp_path: Path) -> None:
+    """Its defaults, its secrets beside the file, and which files a change of is a change."""
+    (tmp_path / "token").write_text("t0ken")
+    plain = load(write("alertmanager: {url: http://am:9093}\n")).settings.alertmanager
+    assert plain is not None
+    times = (plain.interval, plain.max_age, plain.warm_up)
+    assert times == (15 * SECOND, MINUTE, 2 * MINUTE)
+    assert (plain.silences, plain.watched, plain.secrets) == (True, (), ())
+    text = """alertmanager:
+      url: http://am:9093/path
+      token: {file: token}
+      watchdog: alertname="Watchdog"
+    """
+    configuration = load(write(text))
+    written = configuration.settings.alertmanager
+    assert written is not None
+    assert [ref.read() for ref in written.secrets] == ["t0ken"]
+    assert [str(matcher) for matcher in written.watched] == ['alertname="Watchdog"']
+    before = configuration.fingerprint()
+    (tmp_path / "token").write_text("an0ther")
+    assert configuration.fingerprint() != before
+    basic = "alertmanager: {url: http://am, basic_auth: {username: m, password: {file: token}}}\n"
+    found = load(write(basic)).settings.alertmanager
+    assert found is not None
+    assert [ref.read() for ref in found.secrets] == ["an0ther"]
+
+
+@pytest.mark.parametrize(
+    ("section", "place", "said"),
+    [
+        ("{}", "5:15", "alertmanager.url: is missing"),
+        ("{url: am:9093}", "5:21", "'am:9093' is not a URL"),
+        ("{url: http://am.example.com}", "5:21", "is a placeholder"),
+        ("{url: http://am, max_age: 15s}", "5:41", "max_age: is not longer than interval"),
+        ("{url: http://am, interval: 1ms}", "5:42", "write 1s or more"),
+        ("{url: http://am, token: abc}", "5:39", "a secret is never written here"),
+        ("{url: http://am, token: {env: NOPE}}", "5:39", "NOPE is not set"),
+        ("{url: http://am, watchdog: Watchdog}", "5:42", "after Watchdog write ="),
+        ("{url: http://am, watchdog: \"a=~'('\"}", "5:42", "double quotes"),
+        ("{url: http://am, basic_auth: {username: a}}", "5:44", "password: is missing"),
+        ("{url: http://am, maxage: 1m}", "5:32", "did you mean 'max_age'?"),
+        (
+            "{url: http://a, token: {env: HOME}, basic_auth: {username: a, password: {env: HOME}}}",
+            "5:63",
+            "stands beside token",
+        ),
+        ("{url: http://u:p4ss@am, token: {env: HOME}}", "5:21", "carries a user name beside"),
+    ],
+)
+def test_an_alertmanager_that_cannot_be_asked_is_refused(
+    write: Write, section: str, place: str, said: str
+) -> None:
+    """At its place, with what to write, and without what is secret in it."""
+    found = problems(write(f"alertmanager: {section}\n"))
+    assert [line for line in found if line.startswith(f"medic.yaml:{place}: ") and said in line], (
+        found
+    )
+    assert "p4ss" not in str(found)
