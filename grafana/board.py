@@ -112,11 +112,9 @@ def assemble(board: Board, *, page: str = PAGE) -> dashboard.Dashboard:
     )
     made = frame.build()
     made.panels = _placed(board.rows)
-    # Left out, they stand on the dashboard; the builders would put them into a menu.
-    for link in made.links or ():
-        link.placement = None
-    for annotation in (made.annotations and made.annotations.list_val) or ():
-        annotation.placement = None
+    # Not said, they stand on the dashboard; the builders would put them into a menu.
+    for placed in (*(made.links or ()), *(made.annotations.list_val or ())):
+        placed.placement = None
     return made
 
 

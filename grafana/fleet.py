@@ -68,7 +68,7 @@ def _now() -> Row:
                 steps=BAD_ABOVE_ZERO,
             ),
             stat(
-                "Paused invocations",
+                "Paused work",
                 "Invocations that do not go on by themselves, over all targets.",
                 Query(f"sum({folded('target', SCOPE('invocations', _PAUSED))})", "invocations"),
                 steps=NOTED_ABOVE_ZERO,

@@ -49,7 +49,7 @@ _HELD = PREFIX + "policy_held_since_timestamp_seconds"
 _ANYTHING = {"job", "target"}
 """Labels whose values are a matter of the configuration."""
 
-_SELECTOR = re.compile(r"([a-zA-Z_:][\w:]*)\s*(?:\{([^}]*)\})?")
+_SELECTOR = re.compile(r"([a-zA-Z_][\w:]*)\s*(?:\{([^}]*)\})?")
 _MATCHER = re.compile(r'(\w+)\s*(=~|!~|!=|=)\s*"([^"]*)"')
 _GROUPING = re.compile(r"\b(?:by|without|on|ignoring|group_left|group_right)\s*\(([^)]*)\)")
 _VARIABLE = re.compile(r"\$(?:\{\w+(?::\w+)?\}|\w+)")
