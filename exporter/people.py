@@ -6,7 +6,8 @@ the same preflight, lock and ledger as a policy's; who may ask is the callers' t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from exporter.model.component import RECOVERY_API_COMPONENTS, Component
 from exporter.model.errors import LedgerUnavailableError, RefusedError
 from exporter.model.operation import Operation, Plan, Request
 from exporter.model.report import Report
+from exporter.policy.words import no_such
 from exporter.verification import Verification
 
 if TYPE_CHECKING:
@@ -25,9 +27,21 @@ if TYPE_CHECKING:
     from exporter.remediate.remediator import Remediator
 
 STOPPING = "stopping"
-_DOCTOR_SECONDS = 30.0
-"""How long a doctor's call waits for fresh readings; what is late is told as it was last seen."""
+_PATIENCE_SECONDS = 30.0
+"""How long a call waits for fresh readings; what is late is told as it was last seen."""
 _log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What reading a target now came to. Together they are what was asked for."""
+
+    report: Report
+    read: frozenset[Component]
+    waiting: frozenset[Component]
+    """Asked for, and not there in time."""
+    kept: frozenset[Component]
+    """Not due yet, to spare the server: the last reading stands."""
 
 
 class People:
@@ -51,6 +65,7 @@ class People:
         self._now = now
         self.accepting = True
         """False while the process stops: what is begun then could be cut off."""
+        self.patience_seconds = _PATIENCE_SECONDS
         self.verification = Verification()
         """What must be seen of what was done, and within what time."""
 
@@ -74,20 +89,56 @@ class People:
         Whoever asks while a reading is under way shares the next one. Scans of invocations keep
         their share of the time all the same: when one is not due, the last one's answer stands.
         """
-        backend, began = self._backends()[request.target], self._now()
-        asked = frozenset(RECOVERY_API_COMPONENTS) & backend.target.intervals.keys()
-        known = self._fleet.report(request.target).readings.keys()
+        report = (await self._read_now(request.target, RECOVERY_API_COMPONENTS)).report
+        await self._answered(request, report, RECOVERY_API_COMPONENTS)
+        return report
+
+    async def check(self, request: Request, components: frozenset[Component]) -> Checked:
+        """Read these components of a target now, in a round of its own; it is written down.
+
+        The round decides and repairs as every other. Waits as ``doctor`` does. NotFoundError.
+        """
+        checked = await self._read_now(request.target, components)
+        await self._answered(request, checked.report, components)
+        return checked
+
+    def hasten(self, target: str) -> frozenset[Component]:
+        """Have the target's next round come at once; returns what it reads, which may be nothing.
+
+        However often it is asked for, rounds of a target come one after the other. NotFoundError.
+        """
+        backend = self._backend(target)
+        due = backend.due_now(frozenset(backend.target.intervals))
+        if due:
+            self._wake(target, due)
+        return due
+
+    def _backend(self, target: str) -> Backend:
+        backends = self._backends()
+        if target not in backends:
+            raise no_such("target", target, backends)
+        return backends[target]
+
+    async def _read_now(self, target: str, components: Iterable[Component]) -> Checked:
+        backend, began = self._backend(target), self._now()
+        asked = frozenset(components) & backend.target.intervals.keys()
+        known = self._fleet.report(target).readings.keys()
         due = backend.due_now(asked) | (asked - known)
-        self._wake(request.target, due)
-        await self._fleet.fresher(request.target, due, after=began, timeout_seconds=_DOCTOR_SECONDS)
-        report = self._fleet.report(request.target)
-        seen = {str(c): str(report.status(c, self._now())) for c in RECOVERY_API_COMPONENTS}
+        self._wake(target, due)
+        await self._fleet.fresher(target, due, after=began, timeout_seconds=self.patience_seconds)
+        report = self._fleet.report(target)
+        read = frozenset(c for c in asked if report.begun_since(c, began))
+        return Checked(report, read, due - read, asked - due - read)
+
+    async def _answered(
+        self, request: Request, report: Report, components: Iterable[Component]
+    ) -> None:
+        seen = {str(c): str(report.status(c, self._now())) for c in components}
         try:
             await self._ledger.record_answered(request, after=seen, now=self._now())
         except LedgerUnavailableError as error:
             # Whoever looks why things are broken must see it even then: nothing is acted on.
             _log.warning("audit.not_recorded", remedy=request.remedy, error=str(error))
-        return report
 
     async def refused(self, request: Request, reason: str, message: str) -> None:
         """Write down an attempt that was refused before it reached a target."""

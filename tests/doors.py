@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from exporter.ledger.gateway import Ledger
 from exporter.ledger.keys import digest_of
+from exporter.model.errors import LedgerUnavailableError
 from exporter.model.keys import ApiKey, Role
 from exporter.people import People
+from exporter.web.clerk import Clerk
 from exporter.web.desk import Desk
 from exporter.web.gate import Access
 from exporter.web.keyring import Keyring
@@ -51,7 +54,12 @@ def no_people() -> People:
     raise AssertionError("nobody was to act here")
 
 
+def no_ledger() -> Ledger:
+    raise LedgerUnavailableError("there is none here")
+
+
 def open_doors() -> dict[str, Any]:
-    """What ``build_web`` needs where nobody acts and everybody may read."""
+    """What ``build_web`` needs where nobody acts and everybody may read what is in memory."""
     desk = Desk(people=no_people, targets=lambda: ("local",), now=lambda: START)
-    return {"desk": desk, "access": access(*KEYS)}
+    clerk = Clerk(people=no_people, ledger=no_ledger, now=lambda: START)
+    return {"desk": desk, "clerk": clerk, "access": access(*KEYS)}

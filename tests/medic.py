@@ -145,9 +145,14 @@ class Medic:
 
     def post(self, path: str, body: object = None, **headers: str) -> httpx.Response:
         """A POST, of JSON if there is a body; ``x_api_key`` is the header ``X-Api-Key``."""
+        return self.ask("POST", path, body, **headers)
+
+    def ask(self, method: str, path: str, body: object = None, **headers: str) -> httpx.Response:
+        """The same with any method."""
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         json_body = {} if body is None else {"json": body}
-        return httpx.post(
+        return httpx.request(
+            method,
             self.url(path),
             headers=sent,
             timeout=60,

@@ -12,7 +12,7 @@ from rich.markup import escape
 
 from exporter.app.open import utc_now
 from exporter.cli.options import AsJson, ConfigFile
-from exporter.cli.orders import Reason, actor, open_ledger
+from exporter.cli.orders import Reason, open_book, open_ledger, ordered
 from exporter.cli.output import (
     OUTCOME_STYLE,
     Exit,
@@ -28,6 +28,7 @@ from exporter.cli.output import (
 )
 from exporter.ledger.gateway import Ledger
 from exporter.model.operation import Operation, Outcome, Phase
+from exporter.order_book import OrderBook
 from exporter.settings.load import load
 from exporter.wire.operation import operation_json
 
@@ -95,9 +96,8 @@ def reject(
     """Say no to a plan of a policy, which proposes it again only after all was well in between."""
 
     async def say_no() -> Operation:
-        async with open_ledger(load(config_file)) as ledger:
-            found = await _find(ledger, operation)
-            return await ledger.reject(found.id, actor=actor(), reason=reason, now=utc_now())
+        async with open_book(load(config_file)) as book:
+            return await book.reject(ordered("reject", reason), operation)
 
     closed = asyncio.run(say_no())
     if as_json:
@@ -110,12 +110,13 @@ async def _approve(
     name: str, *, yes: bool, wait: bool, reason: str, where: Path | None, as_json: bool
 ) -> None:
     async with open_ledger(load(where)) as ledger:
-        found = await _find(ledger, name)
+        book = OrderBook(ledger=ledger, now=utc_now)
+        found = await book.find(name)
         if found.phase is Phase.PROPOSED and not yes:
             await _show(ledger, found)
             if not typer.confirm("Approve this?", default=False, err=True):
                 fail("it still waits", Exit.UNHEALTHY)
-        approved = await ledger.approve(found.id, actor=actor(), reason=reason, now=utc_now())
+        approved = await book.approve(ordered("approve", reason), found.id)
         if not wait:
             _tell(approved, as_json=as_json)
             return
@@ -123,13 +124,6 @@ async def _approve(
     _tell(closed, as_json=as_json)
     if closed.outcome not in _GOOD:
         raise typer.Exit(int(Exit.UNHEALTHY))
-
-
-async def _find(ledger: Ledger, name: str) -> Operation:
-    found = await ledger.operation(name)
-    if found is None:
-        fail(f"there is no operation {name!r}: see restate-medic approvals", Exit.UNHEALTHY)
-    return found
 
 
 async def _show(ledger: Ledger, found: Operation) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,13 +10,11 @@ import typer
 from rich.markup import escape
 
 from exporter.cli.options import AsJson, ConfigFile
-from exporter.cli.orders import open_ledger
+from exporter.cli.orders import open_book, open_ledger
 from exporter.cli.output import (
     OUTCOME_STYLE,
-    Exit,
     bullets,
     columns,
-    fail,
     friendly,
     lay_out,
     out,
@@ -26,7 +23,7 @@ from exporter.cli.output import (
 )
 from exporter.model.operation import Operation, Outcome
 from exporter.settings.load import load
-from exporter.wire.operation import operation_json
+from exporter.wire.operation import OperationDetail, operation_json
 
 _NOTHING: tuple[object, ...] = (None, "", [], {}, False)
 app = typer.Typer(help="Look at the ledger of operations.", no_args_is_help=True)
@@ -68,11 +65,13 @@ def list_(
     table = columns("when", "outcome", "what", fold="what")
     for o in operations:
         style = OUTCOME_STYLE.get(o.outcome, "red") if o.outcome else "cyan"
-        who = f"{o.remedy} on {escape(o.target)} by {escape(o.actor)}, {o.id}"
+        where = f" on {o.target}" if o.target else ""
+        who = f"[dim]{escape(f'{o.remedy}{where} by {o.actor}, {o.id}')}[/]"
+        told = escape(o.error or o.summary or o.reason)
         table.add_row(
             when(o.created_at),
             f"[{style}]{o.outcome or o.phase}[/]" + (" [red]relapsed[/]" if o.relapsed_at else ""),
-            f"{escape(o.error or o.summary)}\n[dim]{who}[/]",
+            "\n".join(filter(None, (told, who))),
         )
     lay_out(table)
 
@@ -88,11 +87,12 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show one operation with everything the ledger knows: who, why, before, after, each step."""
-    found, entries = asyncio.run(_one(operation, config_file))
+    found = asyncio.run(_one(operation, config_file))
+    fields = found.as_json()
     if as_json:
-        print_json({**operation_json(found), "entries": entries})
+        print_json(fields)
         return
-    fields = operation_json(found)
+    del fields["entries"]
     table = columns("name", "value", fold="value")
     table.show_header = False
     for name, value in fields.items():
@@ -100,9 +100,9 @@ def show(
             table.add_row(f"[bold]{name}[/]", escape(_text(value)))
     lay_out(table, "", "[bold]what happened[/]")
     told = list(map(_text, fields.values()))
-    for entry in entries:
-        lay_out(f"{entry['seq']}  {entry['at']}  [cyan]{entry['kind']}[/]")
-        lay_out(bullets(_news(json.loads(entry["body"]), told)))
+    for entry in found.entries:
+        lay_out(f"{entry.seq}  {entry.at}  [cyan]{entry.kind}[/]")
+        lay_out(bullets(_news(entry.body, told)))
 
 
 def _news(body: dict[str, Any], told: list[str]) -> list[str]:
@@ -113,16 +113,9 @@ def _news(body: dict[str, Any], told: list[str]) -> list[str]:
     return [f"{name}: {text}" for name, text in fresh]
 
 
-async def _one(name: str, config_file: Path | None) -> tuple[Operation, list[dict[str, Any]]]:
-    async with open_ledger(load(config_file)) as ledger:
-        found = await ledger.operation(name)
-        if found is None:
-            fail(f"there is no operation {name!r}: see audit list", Exit.UNHEALTHY)
-        entries = [
-            {"seq": e.seq, "at": when(e.at), "kind": str(e.kind), "body": e.body, "hash": e.hash}
-            for e in await ledger.entries(found.id)
-        ]
-        return found, entries
+async def _one(name: str, config_file: Path | None) -> OperationDetail:
+    async with open_book(load(config_file)) as book:
+        return await book.detail(name)
 
 
 def _text(value: object) -> str:

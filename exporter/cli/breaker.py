@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.markup import escape
 
 from exporter.app.check import check
-from exporter.app.open import utc_now
 from exporter.cli.options import AsJson, ConfigFile
-from exporter.cli.orders import Reason, actor, known, known_policy, open_ledger
+from exporter.cli.orders import Reason, known, known_policy, open_book, ordered
 from exporter.cli.output import Exit, columns, fail, friendly, lay_out, out, print_json, when
-from exporter.model.hold import HoldReason
+from exporter.model.orders import BreakerName, OpenBreaker
 from exporter.policy.actions import ACTIONS
-from exporter.policy.breaker import opened
 from exporter.settings.load import Configuration, load
+from exporter.wire.orders import breaker_body
 
 app = typer.Typer(help="Policies that are stopped because they did not help.", no_args_is_help=True)
 
@@ -27,15 +26,15 @@ def list_(*, config_file: ConfigFile = None, as_json: AsJson = False) -> None:
     """List the breakers that are open, and what closes each."""
     rows = asyncio.run(_open(load(config_file)))
     if as_json:
-        print_json(rows)
+        print_json([breaker_body(row).as_json() for row in rows])
         return
     if not rows:
         out.print("no breaker is open")
         return
     table = columns("target", "closes", "policy", fold="policy")
     for row in rows:
-        stopped = f"{escape(row['policy'])}\n[dim]{escape(row['why'])}[/]"
-        table.add_row(escape(row["target"]), row["closes"] or "by a person", stopped)
+        stopped = f"{escape(row.policy)}\n[dim]{escape(row.why)}[/]"
+        table.add_row(escape(row.target), when(row.until) or "by a person", stopped)
     lay_out(table)
 
 
@@ -75,45 +74,24 @@ def reset(
         fail("name TARGET and REMEDY, or --policy NAME", Exit.USAGE)
     if policy is not None and target is not None:
         fail("name TARGET and REMEDY, or --policy NAME, not both", Exit.USAGE)
-    named = {"target": target or "", "remedy": remedy or "", "policy": policy or ""}
     if policy is not None:
         known_policy(configuration, policy)
+        name = BreakerName(policy=policy)
     else:
-        known("target", named["target"], (t.name for t in configuration.targets))
-        known("remedy", named["remedy"], ACTIONS)
-    what = f"of {policy}" if policy else f"of {remedy} on {target}"
-    done = asyncio.run(_reset(configuration, named, reason))
+        name = BreakerName(target or "", remedy or "")
+        known("target", name.target, (t.name for t in configuration.targets))
+        known("remedy", name.remedy, ACTIONS)
+
+    async def close() -> bool:
+        async with open_book(configuration) as book:
+            return await book.reset(ordered("reset-breaker", reason), name)
+
+    done = asyncio.run(close())
+    what = f"of {name.what}"
     out.print(escape(f"the breaker {what} is reset" if done else f"nothing {what} had failed"))
 
 
-async def _open(configuration: Configuration) -> list[dict[str, Any]]:
-    policies, now = check(configuration), utc_now()
-    rows: list[dict[str, Any]] = []
-    async with open_ledger(configuration) as ledger:
-        for policy in (p for p in policies if HoldReason.BREAKER_OPEN not in p.waives):
-            for target in filter(policy.matches, configuration.targets):
-                found = opened(
-                    policy.breaker,
-                    policy=policy.name,
-                    target=target.name,
-                    remedy=policy.action,
-                    here=ledger.standing.failures(target.name, policy.action),
-                    of_policy=ledger.standing.failures_of(policy.name),
-                    now=now,
-                )
-                if found is not None:
-                    until = when(found.until) or None
-                    row = {"policy": policy.name, "target": target.name, "closes": until}
-                    rows.append(row | {"why": found.sentence})
-    return rows
-
-
-async def _reset(configuration: Configuration, named: dict[str, str], reason: str) -> bool:
-    async with open_ledger(configuration) as ledger:
-        if named["policy"]:
-            failed = ledger.standing.failures_of(named["policy"])
-        else:
-            failed = ledger.standing.failures(named["target"], named["remedy"])
-        if failed:
-            await ledger.reset_breaker(actor=actor(), reason=reason, now=utc_now(), **named)
-        return bool(failed)
+async def _open(configuration: Configuration) -> tuple[OpenBreaker, ...]:
+    policies = check(configuration)
+    async with open_book(configuration) as book:
+        return await book.breakers(policies, configuration.targets)

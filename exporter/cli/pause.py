@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Annotated
 
 import typer
@@ -11,11 +11,13 @@ from rich.markup import escape
 
 from exporter.app.open import utc_now
 from exporter.cli.options import AsJson, ConfigFile
-from exporter.cli.orders import actor, known, known_policy, open_ledger
+from exporter.cli.orders import known, known_policy, open_book, ordered
 from exporter.cli.output import Exit, columns, fail, friendly, lay_out, out, print_json, when
 from exporter.model.duration import parse_duration
+from exporter.model.errors import NotFoundError
 from exporter.model.orders import Pause, PauseScope
-from exporter.settings.load import Configuration, load
+from exporter.settings.load import load
+from exporter.wire.orders import pause_body
 
 OnTarget = Annotated[
     str | None, typer.Option("--target", help="On this target.", metavar="NAME", show_default=False)
@@ -60,10 +62,15 @@ def pause(
         known_policy(configuration, name)
     if not reason.strip():
         fail("--reason is empty; say why", Exit.USAGE)
-    until = None if for_ is None else _duration(for_)
-    made = asyncio.run(_pause(configuration, scope, name, reason=reason, until=until))
+    until = None if for_ is None else utc_now() + _duration(for_)
+
+    async def hold() -> Pause:
+        async with open_book(configuration) as book:
+            return await book.pause(ordered("pause", reason), scope, name, until=until)
+
+    made = asyncio.run(hold())
     if as_json:
-        print_json(_json(made, made.created_at))
+        print_json(pause_body(made, made.created_at).as_json())
         return
     ends = f"until {when(made.expires_at)}" if made.expires_at else "until it is unpaused"
     out.print(escape(f"paused {made.what} {ends} (pause {made.id})"))
@@ -88,25 +95,37 @@ def unpause(
     elif target or policy or everything:
         fail("name an ID, or what to unpause, not both", Exit.USAGE)
     else:
-        scope, name = None, ""
-    lifted = asyncio.run(_unpause(configuration, pause_id, scope, name))
-    if as_json:
-        print_json([_json(one, utc_now()) for one in lifted])
-    elif lifted:
-        for one in lifted:
-            out.print(escape(f"unpaused {one.what} (pause {one.id} of {one.owner})"))
-    else:
+        scope, name = "global", ""
+
+    async def lift() -> tuple[Pause, ...]:
+        async with open_book(configuration) as book:
+            by = ordered("unpause")
+            if pause_id is not None:
+                return (await book.lift(by, pause_id),)
+            return await book.lift_all(by, scope, name)
+
+    try:
+        lifted = asyncio.run(lift())
+    except NotFoundError:
         fail("nothing of this is paused; see restate-medic pauses", Exit.UNHEALTHY)
+    if as_json:
+        print_json([pause_body(one, utc_now()).as_json() for one in lifted])
+        return
+    for one in lifted:
+        out.print(escape(f"unpaused {one.what} (pause {one.id} of {one.owner})"))
 
 
 @friendly
 def pauses(*, config_file: ConfigFile = None, as_json: AsJson = False) -> None:
     """List the pauses in force: what, by whom, why, and until when."""
-    configuration = load(config_file)
-    now = utc_now()
-    found = [one for one in asyncio.run(_pauses(configuration)) if one.in_force(now)]
+
+    async def read() -> tuple[Pause, ...]:
+        async with open_book(load(config_file)) as book:
+            return await book.pauses()
+
+    found = asyncio.run(read())
     if as_json:
-        print_json([_json(one, now) for one in found])
+        print_json([pause_body(one, utc_now()).as_json() for one in found])
         return
     if not found:
         out.print("nothing is paused")
@@ -136,53 +155,3 @@ def _duration(text: str) -> timedelta:
     if duration <= timedelta(0):
         fail(f"--for: {text} is no time at all; write 30m or 2h", Exit.USAGE)
     return duration
-
-
-async def _pause(
-    configuration: Configuration,
-    scope: PauseScope,
-    name: str,
-    *,
-    reason: str,
-    until: timedelta | None,
-) -> Pause:
-    now = utc_now()
-    async with open_ledger(configuration) as ledger:
-        return await ledger.pause(
-            scope,
-            name,
-            owner=actor(),
-            reason=reason,
-            now=now,
-            expires_at=None if until is None else now + until,
-        )
-
-
-async def _unpause(
-    configuration: Configuration, pause_id: int | None, scope: PauseScope | None, name: str
-) -> tuple[Pause, ...]:
-    async with open_ledger(configuration) as ledger:
-        ids = [
-            one.id
-            for one in await ledger.pauses()
-            if one.id == pause_id or (one.scope, one.name) == (scope, name)
-        ]
-        return await ledger.unpause(ids, actor=actor(), now=utc_now()) if ids else ()
-
-
-async def _pauses(configuration: Configuration) -> tuple[Pause, ...]:
-    async with open_ledger(configuration) as ledger:
-        return await ledger.pauses()
-
-
-def _json(one: Pause, now: datetime) -> dict[str, object]:
-    return {
-        "id": one.id,
-        "scope": one.scope,
-        "name": one.name,
-        "owner": one.owner,
-        "reason": one.reason,
-        "created_at": when(one.created_at),
-        "expires_at": when(one.expires_at) or None,
-        "in_force": one.in_force(now),
-    }

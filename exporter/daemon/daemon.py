@@ -28,6 +28,7 @@ from exporter.round import Rounds, Watched
 from exporter.scheduler import Schedule
 from exporter.settings.load import Configuration
 from exporter.surroundings import Surroundings
+from exporter.web.clerk import Clerk
 from exporter.web.desk import Desk
 from exporter.web.front import Front
 from exporter.web.gate import Access
@@ -118,6 +119,14 @@ class Daemon:
             now=self.engine.now,
         )
 
+    def clerk(self) -> Clerk:
+        """What the read and control routes are served from."""
+        return Clerk(
+            people=lambda: self.engine.people,
+            ledger=lambda: self.engine.ledger,
+            now=self.engine.now,
+        )
+
     def access(self, front: Front) -> Access:
         """Who may come in."""
         self._keyring = Keyring(self.engine.ledger.api_keys)
@@ -182,6 +191,9 @@ class Daemon:
                 standing for t in targets for standing in self._decisions.get(t.name, {}).values()
             ),
             waiting_for=() if self._ready else waiting,
+            policies=self.engine.policies,
+            max_mode=self.engine.configuration.settings.max_mode,
+            operations={t: one.id for t, one in self.engine.ledger.standing.open.items()},
         )
 
     def _swap(self, built: Built) -> None:

@@ -67,6 +67,7 @@ async def run_daemon(configure: Callable[[], Configuration]) -> int:
                 status=daemon.status,
                 reload=daemon.reload,
                 desk=daemon.desk(),
+                clerk=daemon.clerk(),
                 access=daemon.access(front),
                 headers=lambda: front.headers,
             ),

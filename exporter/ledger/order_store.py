@@ -1,17 +1,21 @@
-"""What people order, written down: each method is one transaction, as those of ``store``."""
+"""What people order, written down: each method is one transaction, as those of ``store``.
+
+``attempt`` is the call that brought an order, where every call is to be a row of its own: the row
+and what was ordered are there together, or neither is.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
 
-from exporter.ledger import keys, orders, proposals
-from exporter.ledger.journal import writing
+from exporter.ledger import keys, opening, orders, proposals
+from exporter.ledger.journal import Journal, writing
 from exporter.ledger.reads import Reads
 from exporter.model.identity import Identity
 from exporter.model.keys import ApiKey, Role
-from exporter.model.operation import Operation
-from exporter.model.orders import Pause, PauseScope, Reset
+from exporter.model.operation import Operation, Request
+from exporter.model.orders import BreakerName, Pause, PauseScope, Reset
 
 
 class OrderStore(Reads):
@@ -31,49 +35,71 @@ class OrderStore(Reads):
         reason: str,
         now: datetime,
         expires_at: datetime | None = None,
+        attempt: Request | None = None,
     ) -> Pause:
         """Hold policies from now on: everywhere, on a target, or one of them."""
         with writing(self._engine) as journal:
             return orders.pause(
-                journal, scope, name, owner=owner, reason=reason, expires_at=expires_at, now=now
+                journal,
+                scope,
+                name,
+                owner=owner,
+                reason=reason,
+                expires_at=expires_at,
+                now=now,
+                attempt=_row_of(journal, attempt, now),
             )
 
-    def unpause(self, ids: Iterable[int], *, actor: str, now: datetime) -> tuple[Pause, ...]:
-        """Lift pauses; returns those that were still there."""
+    def unpause(
+        self, ids: Iterable[int], *, actor: str, now: datetime, attempt: Request | None = None
+    ) -> tuple[Pause, ...]:
+        """Lift pauses; returns those that were still there. If none is, nothing is written."""
         with writing(self._engine) as journal:
-            return orders.unpause(journal, ids, actor=actor, now=now)
+            there = {pause.id for pause in orders.not_lifted(journal.connection)}.intersection(ids)
+            row = _row_of(journal, attempt, now) if there else None
+            return orders.unpause(journal, there, actor=actor, now=now, attempt=row)
 
-    def approve(self, operation_id: str, *, actor: str, reason: str, now: datetime) -> Operation:
-        """Let a plan that waits be carried out. RefusedError when it waits no more."""
-        with writing(self._engine) as journal:
-            return proposals.approve(journal, operation_id, actor=actor, reason=reason, now=now)
-
-    def reject(self, operation_id: str, *, actor: str, reason: str, now: datetime) -> Operation:
-        """Close a plan that waits. RefusedError when it waits no more."""
-        with writing(self._engine) as journal:
-            return proposals.reject(journal, operation_id, actor=actor, reason=reason, now=now)
-
-    def reset_breaker(
+    def approve(
         self,
+        operation_id: str,
         *,
         actor: str,
         reason: str,
         now: datetime,
-        target: str = "",
-        remedy: str = "",
-        policy: str = "",
+        attempt: Request | None = None,
+    ) -> Operation:
+        """Let a plan that waits be carried out. RefusedError when it waits no more."""
+        with writing(self._engine) as journal:
+            _row_of(journal, attempt, now)
+            return proposals.approve(journal, operation_id, actor=actor, reason=reason, now=now)
+
+    def reject(
+        self,
+        operation_id: str,
+        *,
+        actor: str,
+        reason: str,
+        now: datetime,
+        attempt: Request | None = None,
+    ) -> Operation:
+        """Close a plan that waits. RefusedError when it waits no more."""
+        with writing(self._engine) as journal:
+            _row_of(journal, attempt, now)
+            return proposals.reject(journal, operation_id, actor=actor, reason=reason, now=now)
+
+    def reset_breaker(
+        self,
+        name: BreakerName,
+        *,
+        actor: str,
+        reason: str,
+        now: datetime,
+        attempt: Request | None = None,
     ) -> Reset:
         """Close the breaker of a remedy on a target, or of a policy everywhere."""
         with writing(self._engine) as journal:
-            return orders.reset(
-                journal,
-                target=target,
-                remedy=remedy,
-                policy=policy,
-                actor=actor,
-                reason=reason,
-                now=now,
-            )
+            row = _row_of(journal, attempt, now)
+            return orders.reset(journal, name, actor=actor, reason=reason, now=now, attempt=row)
 
     def note_identity(
         self,
@@ -104,3 +130,12 @@ class OrderStore(Reads):
         """End the valid key of that name, and return it; None when there is none."""
         with writing(self._engine) as journal:
             return keys.revoke(journal, name, actor=actor, now=now)
+
+
+def _row_of(journal: Journal, attempt: Request | None, now: datetime) -> str | None:
+    """Insert the row of a call, which did what it asked for; its id."""
+    if attempt is None:
+        return None
+    operation = opening.answer(journal, attempt, after={}, now=now)
+    journal.flush()
+    return operation.id

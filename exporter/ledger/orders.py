@@ -17,7 +17,7 @@ from exporter.ledger.rows import Row
 from exporter.ledger.tables import identities, pauses, resets
 from exporter.ledger.texts import clean, clean_text
 from exporter.model.identity import Identity
-from exporter.model.orders import Pause, PauseScope, Reset
+from exporter.model.orders import BreakerName, Pause, PauseScope, Reset
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +60,9 @@ def pause(
     reason: str,
     expires_at: datetime | None,
     now: datetime,
+    attempt: str | None = None,
 ) -> Pause:
-    """Insert one."""
+    """Insert one. ``attempt`` is the row of the call that ordered it, if it has one."""
     row = {
         "scope": scope,
         "name": name,
@@ -70,14 +71,19 @@ def pause(
         "created_at": now,
         "expires_at": expires_at,
     }
-    row["seq"] = seq = journal.append(EntryKind.PAUSED, None, at=now, body=clean(row))
+    row["seq"] = seq = journal.append(EntryKind.PAUSED, attempt, at=now, body=clean(row))
     journal.flush()
     journal.connection.execute(insert(pauses), row)
     return _pause_of({**row, "seq": seq})
 
 
 def unpause(
-    journal: Journal, ids: Iterable[int], *, actor: str, now: datetime
+    journal: Journal,
+    ids: Iterable[int],
+    *,
+    actor: str,
+    now: datetime,
+    attempt: str | None = None,
 ) -> tuple[Pause, ...]:
     """Lift those of them that are not lifted yet, and return them."""
     wanted = frozenset(ids)
@@ -85,7 +91,7 @@ def unpause(
     by = clean_text(actor)
     for one in found:
         body = {"pause": one.id, "scope": one.scope, "name": one.name, "lifted_by": by}
-        journal.append(EntryKind.UNPAUSED, None, at=now, body=body)
+        journal.append(EntryKind.UNPAUSED, attempt, at=now, body=body)
         where = pauses.c.seq == one.id
         values = {"lifted_at": now, "lifted_by": by}
         journal.connection.execute(update(pauses).where(where).values(values))
@@ -94,21 +100,20 @@ def unpause(
 
 def reset(
     journal: Journal,
+    name: BreakerName,
     *,
-    target: str,
-    remedy: str,
-    policy: str,
     actor: str,
     reason: str,
     now: datetime,
+    attempt: str | None = None,
 ) -> Reset:
     """Insert one."""
-    row = {"target": target, "remedy": remedy, "policy": policy}
+    row = {"target": name.target, "remedy": name.remedy, "policy": name.policy}
     row |= {"actor": clean_text(actor), "reason": clean_text(reason)}
-    seq = journal.append(EntryKind.BREAKER_RESET, None, at=now, body=row)
+    seq = journal.append(EntryKind.BREAKER_RESET, attempt, at=now, body=row)
     journal.flush()
     journal.connection.execute(insert(resets), {**row, "seq": seq, "at": now})
-    return Reset(seq, now, target, remedy, policy)
+    return Reset(seq, now, name.target, name.remedy, name.policy)
 
 
 def identity(

@@ -12,8 +12,8 @@ from exporter.ledger.ids import normalise
 from exporter.ledger.rows import operation_of
 from exporter.ledger.tables import decisions, entries, head, operation_items, operations
 from exporter.ledger.texts import item_key
-from exporter.model.errors import AmbiguousError
-from exporter.model.operation import ItemOutcome, Operation, Outcome, Source
+from exporter.model.errors import AmbiguousError, NotFoundError
+from exporter.model.operation import ItemOutcome, Operation, Outcome, Phase, Source
 
 _SHOWN_MATCHES = 5
 
@@ -37,6 +37,7 @@ class Reads:
         policy: str | None = None,
         remedy: str | None = None,
         outcome: Outcome | None = None,
+        phase: Phase | None = None,
         source: Source | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
@@ -44,11 +45,15 @@ class Reads:
         limit: int = 100,
         before: str | None = None,
     ) -> tuple[Operation, ...]:
-        """Newest first; ``since`` included, ``until`` not. ``before`` is the last id of a page."""
+        """Newest first; ``since`` included, ``until`` not. ``before`` is the last id of a page.
+
+        What comes meanwhile is newer than any page, so that each page goes on where the last one
+        ended. NotFoundError when there is no operation ``before``: that is not an empty page.
+        """
         columns = operations.c
         query = select(operations).order_by(columns.seq.desc()).limit(limit)
         wanted = {"target": target, "policy": policy, "remedy": remedy, "source": source}
-        for name, value in (wanted | {"outcome": outcome}).items():
+        for name, value in (wanted | {"outcome": outcome, "phase": phase}).items():
             if value is not None:
                 query = query.where(columns[name] == str(value))
         if since is not None:
@@ -57,10 +62,13 @@ class Reads:
             query = query.where(columns.created_at < until)
         if open_only:
             query = query.where(columns.outcome.is_(None))
-        if before is not None:
-            of_cursor = select(columns.seq).where(columns.id == before).scalar_subquery()
-            query = query.where(columns.seq < of_cursor)
         with self._engine.connect() as connection:
+            if before is not None:
+                last = select(columns.seq).where(columns.id == before)
+                seq = connection.execute(last).scalar_one_or_none()
+                if seq is None:
+                    raise NotFoundError(f"there is no operation {before}", kind="operation")
+                query = query.where(columns.seq < seq)
             return tuple(operation_of(row) for row in connection.execute(query).mappings())
 
     def operation(self, name: str) -> Operation | None:

@@ -5,6 +5,7 @@ These words are promises: they are metric labels, CEL values, ledger fields and 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 
 
@@ -37,6 +38,14 @@ class Status(StrEnum):
     UNREACHABLE = "unreachable"
     UNKNOWN = "unknown"
     OFF = "off"
+
+
+WORST_FIRST = (Status.UNREACHABLE, Status.DEGRADED, Status.UNKNOWN, Status.OK, Status.OFF)
+
+
+def worst(statuses: Iterable[Status]) -> Status:
+    """The worst of them; ``off`` when there is none."""
+    return min(statuses, key=WORST_FIRST.index, default=Status.OFF)
 
 
 class Reason(StrEnum):

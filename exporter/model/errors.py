@@ -114,6 +114,16 @@ class AmbiguousError(MedicError):
         self.matches = matches
 
 
+class NotFoundError(MedicError):
+    """Nothing has the name that was asked for. ``known`` lists some that there are."""
+
+    def __init__(self, message: str, *, kind: str, known: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.kind = kind
+        """What was looked for: ``target``, ``policy``, ``operation``, ``pause`` ..."""
+        self.known = known
+
+
 class NameTakenError(MedicError):
     """Something else has this name: choose another."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Literal, Self
 
 PauseScope = Literal["global", "target", "policy"]
 
@@ -53,3 +53,46 @@ class Reset:
     target: str = ""
     remedy: str = ""
     policy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerName:
+    """Which breaker: of a remedy on a target, or of a policy everywhere; the rest is empty."""
+
+    target: str = ""
+    remedy: str = ""
+    policy: str = ""
+
+    def __str__(self) -> str:
+        """``target:prod:force-redeploy`` or ``policy:heal``; no name has a colon in it."""
+        return f"policy:{self.policy}" if self.policy else f"target:{self.target}:{self.remedy}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self | None:
+        """What ``str`` wrote; None when it is nothing of the kind."""
+        match text.split(":"):
+            case ["policy", policy] if policy:
+                return cls(policy=policy)
+            case ["target", target, remedy] if target and remedy:
+                return cls(target, remedy)
+            case _:
+                return None
+
+    @property
+    def what(self) -> str:
+        """For people: ``heal``, ``force-redeploy on prod``."""
+        return self.policy or f"{self.remedy} on {self.target}"
+
+
+@dataclass(frozen=True, slots=True)
+class OpenBreaker:
+    """A policy that is stopped on a target because what it did there, or anywhere, did not help."""
+
+    name: BreakerName
+    """Which breaker stops it: the one that a person resets."""
+    policy: str
+    target: str
+    remedy: str
+    why: str
+    until: datetime | None
+    """When it closes by itself; None: only a person closes it."""

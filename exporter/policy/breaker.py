@@ -40,6 +40,8 @@ class Open(NamedTuple):
 
     sentence: str
     until: datetime | None
+    everywhere: bool = False
+    """Whether it is the policy's own, which stops it on every target."""
 
 
 class _Trip(NamedTuple):
@@ -86,7 +88,7 @@ def _everywhere(
     until = None if breaker.reset is None else ends[-FLEET]
     mend = f"restate-medic breaker reset --policy {policy}"
     what = f"the policy's breaker is open on {listing(sorted(trips), 'and')}, so it is everywhere"
-    return Open(f"{what}; {_closes(until, mend)}", until)
+    return Open(f"{what}; {_closes(until, mend)}", until, everywhere=True)
 
 
 def _tripped(breaker: Breaker, failures: Iterable[Failure], now: datetime) -> _Trip | None:

@@ -8,22 +8,29 @@ from fastapi import FastAPI
 
 from exporter import __version__
 from exporter.metrics.exposition import Exposition
+from exporter.web.clerk import Clerk
+from exporter.web.control import control_routes
 from exporter.web.desk import Desk
 from exporter.web.envelope import Envelope
 from exporter.web.errors import handle_errors
 from exporter.web.gate import Access, Gate
 from exporter.web.operator import operator_routes
+from exporter.web.order_lists import order_routes
 from exporter.web.page import page_routes
-from exporter.web.routes import decision_routes, health_routes, metrics_routes, reload_routes
+from exporter.web.present import present_routes
+from exporter.web.records import history_routes, operation_routes
+from exporter.web.routes import health_routes, metrics_routes, reload_routes
 from exporter.web.status import ReloadResult, WebStatus
+from exporter.web.webhook import webhook_routes
 
 
-def build_web(
+def build_web(  # noqa: PLR0913 - everything that is served
     *,
     exposition: Exposition,
     status: Callable[[], WebStatus],
     reload: Callable[[], Awaitable[ReloadResult]],
     desk: Desk,
+    clerk: Clerk,
     access: Access,
     headers: Callable[[], Mapping[str, str]] = dict,
     version: str = __version__,
@@ -48,7 +55,12 @@ def build_web(
     app.include_router(metrics_routes(exposition, telemetry_path))
     app.include_router(health_routes(status))
     app.include_router(reload_routes(reload))
-    app.include_router(decision_routes(status))
+    app.include_router(present_routes(status))
+    app.include_router(operation_routes(status, clerk.ledger, clerk.book))
+    app.include_router(history_routes(status, clerk.ledger))
+    app.include_router(order_routes(status, clerk.book))
+    app.include_router(control_routes(status, clerk))
+    app.include_router(webhook_routes(clerk))
     app.include_router(operator_routes(desk))
     app.include_router(page_routes(status, version=version, telemetry_path=telemetry_path))
     handle_errors(app)

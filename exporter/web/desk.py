@@ -5,10 +5,7 @@ Every attempt that got in is in the ledger: by ``people`` when it reached a targ
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -17,20 +14,17 @@ from fastapi import Request as HttpRequest
 from fastapi.responses import JSONResponse, Response
 
 from exporter.model.errors import MedicError
-from exporter.model.keys import ApiKey, Role
 from exporter.model.operation import Operation, Request
-from exporter.model.redact import redact_text
 from exporter.people import People
 from exporter.policy.words import did_you_mean
+from exporter.web.caller import kept, request_of
 from exporter.web.errors import failure_response
 from exporter.web.failures import Failure, failure_of, failure_of_operation
 from exporter.wire.doctor import doctor_answer
-from exporter.wire.operator import LONGEST_REASON, Code
+from exporter.wire.operator import Code
 
 OPERATION_HEADER = "X-Operation-Id"
-_LONGEST_ARGUMENTS = 4096
 _NAMES_SHOWN = 20
-_TARGET = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 
 
 class Desk:
@@ -86,11 +80,13 @@ class Desk:
             response.headers[OPERATION_HEADER] = operation.id
         return response
 
-    async def invalid(self, http: HttpRequest, remedy: str, body: object, problem: str) -> None:
+    async def refused(
+        self, http: HttpRequest, remedy: str, body: object, reason: str, problem: str
+    ) -> None:
         """Write down an attempt whose body or query nobody can act on."""
         target = http.query_params.get("target")
-        request = self._request(http, remedy, target, _kept(body), reason=None)
-        await self._people().refused(request, "bad-request", problem)
+        request = self._request(http, remedy, target, kept(body), reason=None)
+        await self._people().refused(request, reason, problem)
 
     def _request(
         self,
@@ -102,19 +98,14 @@ class Desk:
         allow: Iterable[str] = (),
         reason: str | None,
     ) -> Request:
-        key = _key_of(http)
-        return Request(
-            target=_named(target),
-            remedy=remedy,
+        return request_of(
+            http,
+            remedy,
+            target=target,
             arguments=arguments,
-            source="api",
-            actor=key.name,
-            role=str(key.role),
-            route=http.url.path,
-            reason=_reason_of(http) or reason or "",
-            allow=frozenset(allow),
-            request_id=http.state.request_id,
-            asked_at=self._now(),
+            allow=allow,
+            reason=reason,
+            now=self._now(),
         )
 
     async def _without_target(self, request: Request, target: str | None) -> Failure | None:
@@ -136,35 +127,3 @@ class Desk:
     def _placed(self, request: Request) -> Request:
         """The request on the target that is meant: the one named, or the only one."""
         return request if request.target else replace(request, target=next(iter(self._targets())))
-
-
-def _key_of(http: HttpRequest) -> ApiKey:
-    key = http.state.key
-    if not isinstance(key, ApiKey) or key.role is not Role.OPERATOR:
-        msg = f"{http.url.path} was reached without an operator's key"  # the gate is broken
-        raise TypeError(msg)
-    return key
-
-
-def _named(target: str | None) -> str:
-    """The target as it may be written down: what can be no name of one is left out."""
-    return redact_text(target) if target and _TARGET.fullmatch(target) else ""
-
-
-def _reason_of(http: HttpRequest) -> str:
-    """``X-Reason`` as it was meant: HTTP reads header bytes as Latin-1, people send UTF-8."""
-    text = http.headers.get("x-reason", "")
-    with suppress(UnicodeError):
-        text = text.encode("latin-1").decode("utf-8")
-    return text[:LONGEST_REASON]
-
-
-def _kept(body: object) -> dict[str, Any]:
-    """What is kept of a body that was refused: all of it, unless it is no object or too long."""
-    if not isinstance(body, dict):
-        return {}
-    try:
-        text = json.dumps(body, default=str)
-    except (ValueError, RecursionError):
-        return {"body": "not kept"}
-    return body if len(text) <= _LONGEST_ARGUMENTS else {"body": "too long to keep"}

@@ -13,9 +13,9 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from exporter.model.errors import MedicError
 from exporter.model.redact import redact_text
-from exporter.web.body import MOST_BODY_BYTES
-from exporter.web.failures import Failure
+from exporter.web.failures import Failure, failure_of
 from exporter.wire.operator import STATUS, Code, ErrorBody
 
 _CODES: Mapping[int, Code] = MappingProxyType(
@@ -31,6 +31,20 @@ _CODES: Mapping[int, Code] = MappingProxyType(
         )
     }
 )
+
+
+class FailureError(Exception):
+    """A route's own error answer, for where no error of the program's stands behind it."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+
+
+def unusable(path: str, message: str) -> FailureError:
+    """A value that cannot be used, as a validation would tell of it: ``body.for``, ``query.x``."""
+    issues = [{"path": path, "message": message}]
+    return FailureError(Failure(Code.BAD_REQUEST, f"{path}: {message}", {"issues": issues}))
 
 
 def error_response(
@@ -94,8 +108,6 @@ def handle_errors(app: FastAPI) -> None:
             message = f"there is nothing at {request.url.path}; GET / lists what there is"
         if status == HTTPStatus.BAD_REQUEST:  # a body that is no text, or nested without end
             status, message = HTTPStatus.UNPROCESSABLE_ENTITY, "the body is no JSON"
-        if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-            message = f"the body is longer than {MOST_BODY_BYTES} bytes"
         return error_response(status, message, request_id=request.state.request_id, headers=headers)
 
     async def on_invalid(request: Request, error: Exception) -> JSONResponse:
@@ -107,6 +119,16 @@ def handle_errors(app: FastAPI) -> None:
             data={"issues": issues},
         )
 
+    async def on_medic(request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, MedicError)  # noqa: S101 - what it is registered for
+        return failure_response(failure_of(error), request_id=request.state.request_id)
+
+    async def on_failure(request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, FailureError)  # noqa: S101 - what it is registered for
+        return failure_response(error.failure, request_id=request.state.request_id)
+
+    app.add_exception_handler(FailureError, on_failure)
+    app.add_exception_handler(MedicError, on_medic)
     app.add_exception_handler(HTTPException, on_http)
     app.add_exception_handler(RequestValidationError, on_invalid)
 

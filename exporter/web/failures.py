@@ -15,11 +15,13 @@ from typing import Any
 
 from exporter.model.component import Reason, Status
 from exporter.model.errors import (
+    AmbiguousError,
     CallFailedError,
     InFlightError,
     LeaseLostError,
     LedgerUnavailableError,
     MedicError,
+    NotFoundError,
     RefusedError,
 )
 from exporter.model.operation import Operation, Outcome
@@ -44,6 +46,10 @@ _REFUSALS: Mapping[str, tuple[Code, HTTPStatus | None]] = MappingProxyType(
         "discovery-failed": (Code.DISCOVERY_FAILED, None),
         "operation-failed": (Code.OPERATION_FAILED, None),
         STOPPING: (Code.SHUTTING_DOWN, None),
+        # Of a plan that was to be approved or rejected:
+        **dict.fromkeys(
+            ("not-waiting", "expired", "already-approved"), (Code.OPERATION_NOT_WAITING, None)
+        ),
     }
 )
 """By a refusal's word; every other one is ``PREFLIGHT_REFUSED``."""
@@ -51,6 +57,7 @@ _NOT_REACHED = frozenset(
     {reason for reason in Reason if reason.status is Status.UNREACHABLE}
     | {Reason.UNAUTHORIZED, Reason.THROTTLED}
 )
+_PLURAL: Mapping[str, str] = MappingProxyType({"target": "targets", "policy": "policies"})
 _DONE = frozenset({Outcome.VERIFIED, Outcome.PARTIAL, Outcome.NOTHING_TO_DO})
 
 
@@ -70,7 +77,7 @@ class Failure:
         return self.status or STATUS[self.code]
 
 
-def failure_of(error: MedicError, remedy: str) -> Failure:
+def failure_of(error: MedicError, remedy: str = "") -> Failure:
     """The answer to what was not begun at all."""
     message = redact_text(str(error))
     match error:
@@ -79,6 +86,14 @@ def failure_of(error: MedicError, remedy: str) -> Failure:
         case InFlightError():
             data = {"operationId": error.operation_id}
             return Failure(Code.OPERATION_IN_FLIGHT, message, data)
+        case NotFoundError():
+            code = Code.TARGET_NOT_FOUND if error.kind == "target" else Code.NOT_FOUND
+            told: dict[str, Any] = {"kind": error.kind}
+            if error.known:
+                told[_PLURAL.get(error.kind, "known")] = list(error.known)
+            return Failure(code, message, told)
+        case AmbiguousError():
+            return Failure(Code.BAD_REQUEST, message, {"matches": list(error.matches)})
         case LedgerUnavailableError():
             return Failure(Code.LEDGER_UNAVAILABLE, message)
         case DiscoveryFailedError():

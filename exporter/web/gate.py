@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from exporter.model.errors import LedgerUnavailableError
 from exporter.model.keys import ApiKey, Role
 from exporter.web.attempts import Attempts
-from exporter.web.body import bounded
+from exporter.web.body import WEBHOOK, bounded
 from exporter.web.errors import error_response
 from exporter.web.keyring import Keyring
 from exporter.web.passwords import Passwords
@@ -32,6 +32,9 @@ _ALWAYS_OPEN = frozenset({"/-/healthy", "/-/ready"})
 _OWN_CHECK = frozenset({"/-/reload"})
 """Allowed without a key from this machine, which its route finds out."""
 _BEARER = "bearer "
+_BY_BEARER = frozenset({WEBHOOK})
+"""What takes a bearer token although it is no reading. For reading, Prometheus sends its key so;
+many an Alertmanager can send no header of one's own."""
 _log = structlog.get_logger(__name__)
 
 _KEY_CHALLENGE = 'ApiKey realm="restate-medic"'
@@ -86,7 +89,8 @@ class Gate:
         if scope["method"] not in _READS and _from_another_site(headers):
             return _No(Code.FORBIDDEN, "another site's page may not do this")
         needed = self._needed(scope["method"], scope["path"])
-        given = _given(headers, reading=scope["method"] in _READS)
+        bearer = scope["method"] in _READS or scope["path"] in _BY_BEARER
+        given = _given(headers, bearer=bearer)
         if given is None:
             if needed is None:
                 return None
@@ -154,12 +158,12 @@ class Gate:
         )
 
 
-def _given(headers: Headers, *, reading: bool) -> str | None:
-    """The key that was sent. A bearer token does for reading only, as Prometheus sends one."""
+def _given(headers: Headers, *, bearer: bool) -> str | None:
+    """The key that was sent, in its own header, or as a ``bearer`` token where that does."""
     if (key := headers.get(KEY_HEADER)) is not None:
         return key
     given = headers.get("authorization", "")
-    return given[len(_BEARER) :].strip() if reading and given.lower().startswith(_BEARER) else None
+    return given[len(_BEARER) :].strip() if bearer and given.lower().startswith(_BEARER) else None
 
 
 def _from_another_site(headers: Headers) -> bool:

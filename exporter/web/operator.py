@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Iterable
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Query, Request, Response, Security
-from fastapi.exceptions import RequestValidationError
-from fastapi.routing import APIRoute
+from fastapi import APIRouter, Depends, Query, Request, Response, Security
 from pydantic import BaseModel, ConfigDict
-from starlette.exceptions import HTTPException
 
+from exporter.model.operation import Operation
+from exporter.web.caller import reason_header
 from exporter.web.desk import Desk
-from exporter.web.errors import documented, issues_of
+from exporter.web.errors import documented
+from exporter.web.recorded import recorded
 from exporter.web.security import key_header
 from exporter.wire.doctor import DoctorAnswer
 from exporter.wire.operator import (
-    LONGEST_REASON,
     PREFIX,
     Acknowledged,
     CleanupBody,
@@ -64,46 +63,35 @@ class OnTarget(BaseModel):
 
 
 Target = Annotated[OnTarget, Query()]
-Reason = Annotated[
-    str | None,
-    Header(alias="X-Reason", description="Why, for the ledger.", max_length=LONGEST_REASON),
-]
 
 
 def operator_routes(desk: Desk) -> APIRouter:
     """Every attempt that gets here is in the ledger, also one whose body cannot be used."""
-
-    class Recorded(APIRoute):
-        def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-            handler = super().get_route_handler()
-            remedy = self.path.rpartition("/")[2]
-
-            async def recorded(request: Request) -> Response:
-                try:
-                    return await handler(request)
-                except RequestValidationError as error:
-                    said = "; ".join(f"{i['path']}: {i['message']}" for i in issues_of(error))
-                    await desk.invalid(request, remedy, error.body, said)
-                    raise
-                except HTTPException as error:
-                    await desk.invalid(request, remedy, None, str(error.detail))
-                    raise
-
-            return recorded
-
     router = APIRouter(
         prefix=PREFIX,
         tags=["operator"],
-        route_class=Recorded,
-        dependencies=[Security(key_header)],
+        route_class=recorded(desk.refused, lambda route: _last_word(route.path)),
+        dependencies=[Security(key_header), Depends(reason_header)],
     )
 
-    @router.post("/doctor", response_model=DoctorAnswer, responses=documented(*_REFUSED))
-    async def doctor(
-        request: Request, body: DoctorBody, on: Target, x_reason: Reason = None
+    async def act(
+        request: Request,
+        on: OnTarget,
+        body: ForceRedeployBody | CleanupBody | RecoverBody,
+        arguments: dict[str, Any],
+        *,
+        allow: Iterable[str] = (),
+        answer: Callable[[Operation], dict[str, Any]] = _acknowledged,
     ) -> Response:
+        """Carry out the remedy that the route is named after."""
+        remedy = _last_word(request.url.path)
+        return await desk.act(
+            request, remedy, on.target, arguments, allow=allow, reason=body.reason, answer=answer
+        )
+
+    @router.post("/doctor", response_model=DoctorAnswer, responses=documented(*_REFUSED))
+    async def doctor(request: Request, body: DoctorBody, on: Target) -> Response:
         """Read the five components now. Changes nothing."""
-        del x_reason  # read from the request, as the text that was meant
         return await desk.doctor(request, on.target, body.reason)
 
     @router.post(
@@ -111,47 +99,25 @@ def operator_routes(desk: Desk) -> APIRouter:
         response_model=Redeployed,
         responses=documented(*_WRITE_REFUSED, Code.DISCOVERY_FAILED),
     )
-    async def force_redeploy(
-        request: Request, body: ForceRedeployBody, on: Target, x_reason: Reason = None
-    ) -> Response:
+    async def force_redeploy(request: Request, body: ForceRedeployBody, on: Target) -> Response:
         """Register a worker again. Does not drain or delete old deployments."""
-        del x_reason
-        return await desk.act(
-            request,
-            "force-redeploy",
-            on.target,
-            {"url": body.service_url, "force": body.force},
-            allow=body.allow,
-            reason=body.reason,
-            answer=lambda operation: Redeployed(
-                deploymentId=str(operation.after.get("deploymentId", ""))
-            ).model_dump(by_alias=True),
-        )
+        arguments = {"url": body.service_url, "force": body.force}
+        return await act(request, on, body, arguments, allow=body.allow, answer=_redeployed)
 
     @router.post(
         "/cleanup-stale-deployments",
         response_model=Acknowledged,
         responses=documented(*_WRITE_REFUSED, Code.DEPLOYMENT_NOT_FOUND),
     )
-    async def cleanup(
-        request: Request, body: CleanupBody, on: Target, x_reason: Reason = None
-    ) -> Response:
+    async def cleanup(request: Request, body: CleanupBody, on: Target) -> Response:
         """Keep the deployment at this URL; delete those it replaced that have no work left.
 
         What still has work is left alone, unless `forceDrain` is true and its endpoint is dead.
         """
-        del x_reason
         arguments: dict[str, Any] = {"url": body.service_url, "max_items": _EVERY_OTHER}
         if body.force_drain:
             arguments |= {"force_drain": True, "max_kills": body.max_kills}
-        return await desk.act(
-            request,
-            "cleanup-stale-deployments",
-            on.target,
-            arguments,
-            reason=body.reason,
-            answer=_acknowledged,
-        )
+        return await act(request, on, body, arguments)
 
     @router.post(
         "/recover-stuck-workflow",
@@ -162,23 +128,22 @@ def operator_routes(desk: Desk) -> APIRouter:
             also={502: [Code.WORKFLOW_RETRY_BLOCKED]},
         ),
     )
-    async def recover(
-        request: Request, body: RecoverBody, on: Target, x_reason: Reason = None
-    ) -> Response:
+    async def recover(request: Request, body: RecoverBody, on: Target) -> Response:
         """Free the key of a workflow whose run failed, so that it can be submitted again."""
-        del x_reason
-        return await desk.act(
-            request,
-            "recover-stuck-workflow",
-            on.target,
-            {"serviceName": body.service_name, "serviceKey": body.service_key},
-            allow=body.allow,
-            reason=body.reason,
-            answer=_acknowledged,
-        )
+        arguments = {"serviceName": body.service_name, "serviceKey": body.service_key}
+        return await act(request, on, body, arguments, allow=body.allow)
 
     return router
 
 
-def _acknowledged(_operation: object) -> dict[str, Any]:
+def _last_word(path: str) -> str:
+    return path.rpartition("/")[2]
+
+
+def _acknowledged(_operation: Operation) -> dict[str, Any]:
     return Acknowledged().model_dump(by_alias=True)
+
+
+def _redeployed(operation: Operation) -> dict[str, Any]:
+    deployment = str(operation.after.get("deploymentId", ""))
+    return Redeployed(deploymentId=deployment).model_dump(by_alias=True)

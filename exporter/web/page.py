@@ -16,15 +16,13 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from exporter.model.component import Component, Status
+from exporter.model.component import WORST_FIRST, Component, Status, worst
 from exporter.model.decision import Result
 from exporter.model.duration import format_duration
 from exporter.model.redact import redact_text
 from exporter.model.target import Target
 from exporter.web.reading import reading
 from exporter.web.status import StandingDecision, TargetStatus, WebStatus
-
-_WORST_FIRST = (Status.UNREACHABLE, Status.DEGRADED, Status.UNKNOWN, Status.OK, Status.OFF)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +96,7 @@ def page_routes(status: Callable[[], WebStatus], *, version: str, telemetry_path
 def target_rows(status: WebStatus) -> list[TargetRow]:
     """Every target, the worst first, then by name."""
     rows = [_target_row(target, status.now) for target in status.targets]
-    return sorted(rows, key=lambda r: (_WORST_FIRST.index(r.worst), r.target.name))
+    return sorted(rows, key=lambda r: (WORST_FIRST.index(r.worst), r.target.name))
 
 
 def decision_rows(status: WebStatus) -> list[DecisionRow]:
@@ -111,7 +109,7 @@ def decision_rows(status: WebStatus) -> list[DecisionRow]:
 def _target_row(status: TargetStatus, now: datetime) -> TargetRow:
     cells = tuple(_cell(status, component, now) for component in Component)
     probed = [cell.status for cell in cells if cell.status is not Status.OFF]
-    return TargetRow(status.target, cells, min(probed, key=_WORST_FIRST.index, default=Status.OFF))
+    return TargetRow(status.target, cells, worst(probed))
 
 
 def _cell(status: TargetStatus, component: Component, now: datetime) -> Cell:

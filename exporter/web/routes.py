@@ -1,4 +1,4 @@
-"""The routes for machines: metrics, health, readiness, reload, present decisions."""
+"""The routes for machines: metrics, health, readiness, reload."""
 
 from __future__ import annotations
 
@@ -10,14 +10,12 @@ from fastapi import APIRouter, Request, Response, Security
 from fastapi.responses import PlainTextResponse
 
 from exporter.metrics.exposition import Exposition
-from exporter.model.decision import Result
 from exporter.model.keys import ApiKey, Role
 from exporter.model.redact import redact_text
 from exporter.web.errors import documented, error_response
 from exporter.web.reading import reading
 from exporter.web.security import key_header
 from exporter.web.status import ReloadResult, WebStatus
-from exporter.wire.decisions import DecisionsAnswer, decision_body
 from exporter.wire.operator import Code
 
 _METRICS = ("text/plain", "application/openmetrics-text")
@@ -98,26 +96,6 @@ def reload_routes(reload: Callable[[], Awaitable[ReloadResult]]) -> APIRouter:
         lines = "\n".join(redact_text(problem) for problem in result.problems)
         text = f"not reloaded, the configuration in use stays:\n{lines}\n"
         return PlainTextResponse(text, HTTPStatus.INTERNAL_SERVER_ERROR)
-
-    return router
-
-
-def decision_routes(status: Callable[[], WebStatus]) -> APIRouter:
-    """The present decisions, so that every hold and its reason can be seen from outside."""
-    router = APIRouter(prefix="/api/v1")
-
-    @reading(router, "/decisions", Code.BAD_REQUEST)
-    async def decisions(
-        target: str | None = None, policy: str | None = None, result: Result | None = None
-    ) -> DecisionsAnswer:
-        chosen = (
-            standing
-            for standing in status().decisions
-            if target in {None, standing.decision.subject.target}
-            and policy in {None, standing.decision.subject.policy}
-            and result in {None, standing.decision.result}
-        )
-        return DecisionsAnswer(decisions=tuple(decision_body(s.decision, s.since) for s in chosen))
 
     return router
 

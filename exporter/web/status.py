@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
-from exporter.model.decision import Decision, Subject
+from exporter.model.decision import Decision, Mode, Subject
 from exporter.model.report import Report
 from exporter.model.target import Target
+from exporter.policy.policy import Policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,10 @@ class WebStatus:
     decisions: tuple[StandingDecision, ...] = ()
     waiting_for: tuple[str, ...] = ()
     """The targets without a first round, while not ready."""
+    policies: tuple[Policy, ...] = ()
+    max_mode: Mode = Mode.ENFORCE
+    operations: Mapping[str, str] = field(default_factory=dict)
+    """The id of the operation that is open on a target, by its name."""
 
 
 @dataclass(frozen=True, slots=True)

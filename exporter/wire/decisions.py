@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
-
 from exporter.model.decision import Decision, Mode, Result, Verdict, Waiting
-from exporter.model.duration import format_duration
 from exporter.model.hold import HoldReason
-from exporter.model.redact import redact_text, sanitise
-from exporter.wire.doctor import timestamp
+from exporter.model.redact import redact_text
+from exporter.wire.body import Answer, facts, moment, timestamp
 
 
-class _Body(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
-
-class VerdictBody(_Body):
+class VerdictBody(Answer):
     """What one gate said. ``until``: when it may open, if that is known."""
 
     gate: HoldReason
@@ -28,14 +20,14 @@ class VerdictBody(_Body):
     until: str | None
 
 
-class WaitingBody(_Body):
+class WaitingBody(Answer):
     """Since when the condition has been true, and on how many distinct readings."""
 
     since: str
     readings: int
 
 
-class DecisionBody(_Body):
+class DecisionBody(Answer):
     """One decision. ``item`` is set for ``for_each`` policies; durations are written ``2m30s``."""
 
     policy: str
@@ -55,10 +47,35 @@ class DecisionBody(_Body):
     """The gates that were asked, in order: up to the first that holds, which gives ``reason``."""
 
 
-class DecisionsAnswer(_Body):
+class DecisionsAnswer(Answer):
     """``GET /api/v1/decisions``."""
 
     decisions: tuple[DecisionBody, ...]
+    next_cursor: str | None = None
+
+
+class ChangeBody(Answer):
+    """A decision when it changed, as the ledger has it. ``item`` as limits count it."""
+
+    seq: int
+    at: str
+    item: str | None
+    result: str
+    reason: str | None
+    detail: str
+    mode: str
+    values: dict[str, Any]
+
+
+class DecisionHistory(Answer):
+    """What a policy decides about a target now, and what it decided before."""
+
+    decisions: tuple[DecisionBody, ...]
+    """The present ones: of a ``for_each`` policy one for each item."""
+    changes: tuple[ChangeBody, ...]
+    """Newest first; only what changed is recorded."""
+    next_cursor: str | None = None
+    """Of the changes."""
 
 
 def decision_body(decision: Decision, since: datetime | None) -> DecisionBody:
@@ -72,9 +89,9 @@ def decision_body(decision: Decision, since: datetime | None) -> DecisionBody:
         detail=redact_text(decision.detail),
         mode=decision.mode,
         remedy=decision.remedy,
-        since=_moment(since),
+        since=moment(since),
         waiting=_waiting(decision.waiting),
-        values=sanitise(_plain(decision.values)),
+        values=facts(decision.values),
         verdicts=tuple(_verdict(verdict) for verdict in decision.verdicts),
     )
 
@@ -84,7 +101,7 @@ def _verdict(verdict: Verdict) -> VerdictBody:
         gate=verdict.gate,
         holds=verdict.holds,
         detail=redact_text(verdict.detail),
-        until=_moment(verdict.until),
+        until=moment(verdict.until),
     )
 
 
@@ -92,24 +109,3 @@ def _waiting(waiting: Waiting | None) -> WaitingBody | None:
     if waiting is None:
         return None
     return WaitingBody(since=timestamp(waiting.since), readings=waiting.distinct)
-
-
-def _moment(moment: datetime | None) -> str | None:
-    return None if moment is None else timestamp(moment)
-
-
-def _plain(value: object) -> object:
-    """Values as JSON can carry them."""
-    match value:
-        case timedelta():
-            return format_duration(value)
-        case datetime():
-            return timestamp(value)
-        case Mapping():
-            return {str(k): _plain(v) for k, v in value.items()}
-        case list() | tuple():
-            return [_plain(v) for v in value]
-        case None | bool() | int() | float() | str():
-            return value
-        case _:
-            return str(value)

@@ -6,11 +6,10 @@ Statuses are ``ok``, ``degraded`` and ``unreachable``; what was never read is ``
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import Any, Literal
+from datetime import datetime
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
-from pydantic.alias_generators import to_camel
+from pydantic import Field
 
 from exporter.model.component import Component, Status
 from exporter.model.redact import redact_text
@@ -23,6 +22,7 @@ from exporter.model.views import (
     ServiceList,
     ServicesView,
 )
+from exporter.wire.body import Answer, timestamp
 
 WireStatus = Literal["ok", "degraded", "unreachable"]
 RECENT_FAILURES = 20
@@ -32,17 +32,7 @@ def _absent(value: object) -> bool:
     return value is None
 
 
-class _Body(BaseModel):
-    model_config = ConfigDict(
-        frozen=True,
-        alias_generator=to_camel,
-        populate_by_name=True,
-        # A field that is always answered is no optional one to who reads the OpenAPI document.
-        json_schema_serialization_defaults_required=True,
-    )
-
-
-class IngressAnswer(_Body):
+class IngressAnswer(Answer):
     """How the ingress answered."""
 
     status: WireStatus
@@ -56,7 +46,7 @@ class AdminAnswer(IngressAnswer):
     version: str | None = None
 
 
-class DeploymentRow(_Body):
+class DeploymentRow(Answer):
     """One registered deployment. ``serviceUrl`` is as the server stores it, user info redacted."""
 
     id: str
@@ -64,14 +54,14 @@ class DeploymentRow(_Body):
     created_at: str
 
 
-class ServiceRow(_Body):
+class ServiceRow(Answer):
     """One registered service."""
 
     name: str
     revision: int | None = Field(default=None, exclude_if=_absent)
 
 
-class FailureRow(_Body):
+class FailureRow(Answer):
     """One recent failure. ``serviceKey`` is null for a plain service."""
 
     id: str
@@ -81,32 +71,32 @@ class FailureRow(_Body):
     error_message: str
 
 
-class DeploymentsAnswer(_Body):
+class DeploymentsAnswer(Answer):
     """The registered deployments."""
 
     status: WireStatus
-    items: list[DeploymentRow] = []
+    items: list[DeploymentRow] = Field(default=[])
     error: str | None = None
 
 
-class ServicesAnswer(_Body):
+class ServicesAnswer(Answer):
     """The registered services."""
 
     status: WireStatus
-    items: list[ServiceRow] = []
+    items: list[ServiceRow] = Field(default=[])
     error: str | None = None
 
 
-class InvocationsAnswer(_Body):
+class InvocationsAnswer(Answer):
     """Non-completed work by status, and the newest failures first."""
 
     status: WireStatus
-    by_status: dict[str, int] = {}
+    by_status: dict[str, int] = Field(default={})
     recent_failures: list[FailureRow] = Field(default=[], max_length=RECENT_FAILURES)
     error: str | None = None
 
 
-class DoctorAnswer(_Body):
+class DoctorAnswer(Answer):
     """The five components, in the documented order."""
 
     ingress: IngressAnswer
@@ -114,10 +104,6 @@ class DoctorAnswer(_Body):
     deployments: DeploymentsAnswer
     services: ServicesAnswer
     invocations: InvocationsAnswer
-
-    def as_json(self) -> dict[str, Any]:
-        """The documented JSON: camel case, ``error`` left out of a healthy ingress and admin."""
-        return self.model_dump(by_alias=True)
 
 
 def doctor_answer(report: Report, *, now: datetime) -> DoctorAnswer:
@@ -146,12 +132,6 @@ def doctor_answer(report: Report, *, now: datetime) -> DoctorAnswer:
         services=_services(services, *_state(report, Component.SERVICES, now)),
         invocations=_invocations(scan, *_state(report, Component.INVOCATIONS, now)),
     )
-
-
-def timestamp(moment: datetime) -> str:
-    """ISO 8601 in UTC with milliseconds and ``Z``."""
-    text = moment.astimezone(UTC).isoformat(timespec="milliseconds")
-    return text.replace("+00:00", "Z")
 
 
 def _state(report: Report, component: Component, now: datetime) -> tuple[WireStatus, str | None]:

@@ -13,8 +13,9 @@ from types import MappingProxyType
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
-from pydantic.alias_generators import to_camel
+from pydantic import AfterValidator, Field
+
+from exporter.wire.body import Asked
 
 PREFIX = "/api/v2/admin/operator/restate"
 LONGEST_REASON = 500
@@ -35,6 +36,7 @@ class Code(StrEnum):
     FORBIDDEN = "FORBIDDEN"
     PERMISSION_REQUIRED = "OFFCHAIN_USER_PERMISSION_REQUIRED"
     NOT_FOUND = "NOT_FOUND"
+    """Nothing of this name, or nothing at this path; ``data.kind`` says what was looked for."""
     METHOD_NOT_ALLOWED = "METHOD_NOT_ALLOWED"
     PAYLOAD_TOO_LARGE = "PAYLOAD_TOO_LARGE"
     TOO_MANY_REQUESTS = "TOO_MANY_REQUESTS"
@@ -45,6 +47,8 @@ class Code(StrEnum):
     WORKFLOW_RETRY_BLOCKED = "RESTATE_WORKFLOW_RETRY_BLOCKED"
     """409 when the key is active or has succeeded; 502 when Restate failed (``data.reason``)."""
     OPERATION_IN_FLIGHT = "OPERATION_IN_FLIGHT"
+    OPERATION_NOT_WAITING = "OPERATION_NOT_WAITING"
+    """A plan that cannot be approved or rejected (any more); ``data.reason`` says why."""
     PREFLIGHT_REFUSED = "PREFLIGHT_REFUSED"
     DISCOVERY_FAILED = "DISCOVERY_FAILED"
     OPERATION_FAILED = "OPERATION_FAILED"
@@ -73,6 +77,7 @@ STATUS: Mapping[Code, HTTPStatus] = MappingProxyType(
         Code.DEPLOYMENT_NOT_FOUND: HTTPStatus.NOT_FOUND,
         Code.WORKFLOW_RETRY_BLOCKED: HTTPStatus.CONFLICT,
         Code.OPERATION_IN_FLIGHT: HTTPStatus.CONFLICT,
+        Code.OPERATION_NOT_WAITING: HTTPStatus.CONFLICT,
         Code.PREFLIGHT_REFUSED: HTTPStatus.CONFLICT,
         Code.DISCOVERY_FAILED: HTTPStatus.BAD_GATEWAY,
         Code.OPERATION_FAILED: HTTPStatus.BAD_GATEWAY,
@@ -84,18 +89,6 @@ STATUS: Mapping[Code, HTTPStatus] = MappingProxyType(
     }
 )
 """The HTTP status of each, where the error itself does not say another."""
-
-
-class _Body(BaseModel):
-    model_config = ConfigDict(
-        extra="forbid",
-        strict=True,
-        frozen=True,
-        alias_generator=to_camel,
-        validate_by_name=False,
-        validate_by_alias=True,
-        json_schema_serialization_defaults_required=True,
-    )
 
 
 def _usable(url: str) -> str:
@@ -131,13 +124,13 @@ Why = Annotated[
 PlainName = Annotated[str, Field(pattern=_PLAIN)]
 
 
-class DoctorBody(_Body):
+class DoctorBody(Asked):
     """Nothing is needed: ``{}``."""
 
     reason: Why = None
 
 
-class ForceRedeployBody(_Body):
+class ForceRedeployBody(Asked):
     """Register the worker at this URL again."""
 
     service_url: ServiceUrl
@@ -145,11 +138,11 @@ class ForceRedeployBody(_Body):
     allow: Annotated[
         list[RedeployOverride],
         Field(max_length=8, description="What would hurt and is wanted all the same."),
-    ] = []
+    ] = Field(default=[])
     reason: Why = None
 
 
-class CleanupBody(_Body):
+class CleanupBody(Asked):
     """Keep the deployment at this URL; delete those that it replaced."""
 
     service_url: ServiceUrl
@@ -164,7 +157,7 @@ class CleanupBody(_Body):
     reason: Why = None
 
 
-class RecoverBody(_Body):
+class RecoverBody(Asked):
     """Free the key of a workflow whose run failed."""
 
     service_name: PlainName
@@ -172,11 +165,11 @@ class RecoverBody(_Body):
     allow: Annotated[
         list[RecoverOverride],
         Field(max_length=8, description="What would hurt and is wanted all the same."),
-    ] = []
+    ] = Field(default=[])
     reason: Why = None
 
 
-class Acknowledged(_Body):
+class Acknowledged(Asked):
     """It was done, and seen to be done."""
 
     acknowledged: Literal[True] = True
@@ -188,7 +181,7 @@ class Redeployed(Acknowledged):
     deployment_id: str
 
 
-class ErrorBody(_Body):
+class ErrorBody(Asked):
     """Every error of every route. ``message`` is for people, ``code`` and ``data`` for programs."""
 
     code: Code

@@ -22,6 +22,7 @@ from exporter.model.keys import Role
 from exporter.model.operation import Operation
 from exporter.settings.load import load
 from exporter.web import ReloadResult, WebStatus, build_web
+from exporter.web.clerk import Clerk
 from exporter.web.desk import Desk
 from exporter.web.gate import Access
 from exporter.web.keyring import Keyring
@@ -87,6 +88,7 @@ async def office_at(
             desk=Desk(
                 people=lambda: engine.people, targets=lambda: engine.backends, now=engine.now
             ),
+            clerk=Clerk(people=lambda: engine.people, ledger=lambda: engine.ledger, now=engine.now),
             access=Access(
                 keyring=Keyring(engine.ledger.api_keys),
                 reading_needs_key=lambda: False,

@@ -22,6 +22,11 @@ from lab import ServiceSpec
 from tests.integration.engine import Yard, nothing_changes, open_yard
 from tests.medic import Medic, target_of
 
+API = "/api/v1"
+LISTS = tuple(
+    f"{API}/{name}"
+    for name in ("targets", "policies", "decisions", "operations", "pauses", "breakers")
+)
 _BOUNDED = settings(
     deadline=None,
     database=None,
@@ -76,12 +81,13 @@ def _ask(
     bounds: settings,
 ) -> None:
     if mode is GenerationMode.NEGATIVE and not (operation.body or operation.query):
-        return  # there is nothing to get wrong
+        return  # there is nothing to get wrong that would still be this operation
 
     @bounds
     @given(case=operation.as_strategy(generation_mode=mode))
     def ask(case: Any) -> None:
-        own = {k: v for k, v in (case.headers or {}).items() if k.lower() != "x-api-key"}
+        keys = {"x-api-key", "authorization"}
+        own = {k: v for k, v in (case.headers or {}).items() if k.lower() not in keys}
         case.headers = own | ({} if key is None else {"X-Api-Key": key})
         answer = case.call(session=session)
         case.validate_response(answer, checks=_CHECKS)
@@ -101,17 +107,26 @@ def test_an_operator_gets_documented_answers_only(yard: Yard, tmp_path: Path) ->
     for path in routes:
         assert (path, 422) in operator
         assert (path, 200 if path.endswith("doctor") else 503) in operator
+    for path in LISTS:
+        assert {code for _, at, code in seen if at == path} >= {200, 422}
+    assert {code for method, at, code in seen if (method, at) == ("POST", f"{API}/pauses")} >= {
+        *(201, 422),
+    }
+    assert not [one for one in seen if one[2] >= 500 and not one[1].startswith(PREFIX)]
     assert not [one for one in seen if one[2] == 500]
 
 
-@pytest.mark.parametrize(("role", "status", "under"), [(None, 401, "/"), ("viewer", 403, PREFIX)])
+@pytest.mark.parametrize(("role", "status", "under"), [(None, 401, "/"), ("viewer", 403, "/api/")])
 def test_nobody_else_writes(
     medic: Medic, yard: Yard, role: str | None, status: int, under: str
 ) -> None:
-    """Without an operator's key no operation of the four is reached, and nothing changes."""
+    """Without an operator's key no route that writes or steers is reached, and nothing changes."""
     key = None if role is None else medic.key(role, role)
     with nothing_changes(yard.restate):
         seen = answers(medic, key=key, examples=4, under=under)
-    assert {code for _, path, code in seen if path.startswith(PREFIX)} == {status}
-    assert {code for method, _, code in seen if method == "GET"} <= {200, 422}
+    steering = {(method, path, code) for method, path, code in seen if method != "GET"}
+    assert {code for _, path, code in steering if path.startswith("/api/")} == {status}
+    assert len({(method, path) for method, path, _ in steering if path.startswith(API)}) == 8
+    assert {code for method, _, code in seen if method == "GET"} <= {200, 404, 422}
     assert medic.operations() == []
+    assert medic.get(f"{API}/pauses").json()["pauses"] == []

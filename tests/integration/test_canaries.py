@@ -38,6 +38,7 @@ class Listener:
     medic: Medic
     key: str
     told: list[str] = field(default_factory=list)
+    bodies: list[str] = field(default_factory=list)
 
     def ask(self, method: str, path: str, body: object = None, **more: str) -> int:
         sent = {"authorization": basic(PASSWORD), "x-api-key": self.key}
@@ -46,6 +47,7 @@ class Listener:
             method, self.medic.url(path), json=body, headers=sent, timeout=60, trust_env=False
         )
         self.told.append(f"{answer.headers} {answer.text}")
+        self.bodies.append(answer.text)
         return answer.status_code
 
     def post(self, route: str, body: object, query: str = ON_PROD, **more: str) -> int:
@@ -55,6 +57,19 @@ class Listener:
 @pytest.fixture
 def worker(worker_factory: WorkerFactory) -> Worker:
     return worker_factory(ServiceSpec("Greeter"), ServiceSpec("Signup", "workflow"))
+
+
+def never() -> dict[str, object]:
+    """A policy that somebody pasted a key into, and that never acts."""
+    return {
+        "name": "never",
+        "mode": "observe",
+        "targets": {"names": ["prod"]},
+        "when": f'services.missing.exists(s, s == "{OTHER_KEY}")',
+        "action": {"force-redeploy": {}},
+        "cooldown": "1h",
+        "limits": [{"scope": "target", "max": 1, "per": "1h"}],
+    }
 
 
 @pytest.fixture
@@ -83,7 +98,10 @@ def listener(
     }
     web = str(tmp_path / "web.yaml")
     folder, targets = tmp_path / "medic", [prod, broken]
-    medic = Medic(folder, targets=targets, web_config_file=web, log_level="debug")
+    policies = [never()]
+    medic = Medic(
+        folder, targets=targets, policies=policies, web_config_file=web, log_level="debug"
+    )
     medic.start(ready=False)
     try:
         medic.wait_for(lambda: medic.status("/-/healthy") == httpx.codes.UNAUTHORIZED, "answers")
@@ -121,12 +139,44 @@ def act(listener: Listener, port: int) -> None:
     assert post("doctor", {}, f"?target={url}&password={PASSWORD}") == 422
 
 
+def steer(listener: Listener, url: str) -> None:
+    """The same over the control routes."""
+    ask, secret = listener.ask, f"{url} {BEARER} {OTHER_KEY}"
+    made = {"scope": "target", "name": "prod", "reason": secret}
+    assert ask("POST", "/api/v1/pauses", made, x_reason=BEARER) == 201
+    assert ask("POST", "/api/v1/pauses", {**made, "scope": url, "token": PASSWORD}) == 422
+    assert ask("POST", "/api/v1/pauses", {**made, "name": OTHER_KEY}) == 404
+    assert ask("POST", f"/api/v1/operations/{OTHER_KEY}/approve", {"reason": secret}) == 404
+    assert ask("POST", f"/api/v1/breakers/policy:{OTHER_KEY}/reset", x_reason=secret) == 404
+    assert ask("POST", "/api/v1/targets/broken/check", {"reason": secret}) in {200, 202}
+    assert ask("POST", f"/api/v1/targets/{OTHER_KEY}/check") == 404
+    labels = {"target": OTHER_KEY, "url": url, "password": PASSWORD}
+    alerts = {"version": "4", "alerts": [{"status": "firing", "labels": labels}]}
+    assert ask("POST", "/api/v1/alertmanager", alerts) == 202
+    assert ask("POST", "/api/v1/alertmanager", {"version": secret, "alerts": []}) == 422
+    for query in (f"limit={OTHER_KEY}", f"cursor={OTHER_KEY}", f"{OTHER_KEY}=1", f"target={url}"):
+        assert ask("GET", f"/api/v1/operations?{query}") == 422
+
+
+def look(listener: Listener) -> None:
+    """Read everything that can be read, each operation included."""
+    for path in (
+        *("/", "/metrics", "/openapi.json", "/api/v1/decisions", "/api/v1/targets"),
+        *("/api/v1/targets/prod", "/api/v1/targets/broken", "/api/v1/policies"),
+        *("/api/v1/policies/never", "/api/v1/decisions/prod/never"),
+        *("/api/v1/operations", "/api/v1/pauses", "/api/v1/breakers"),
+    ):
+        assert listener.ask("GET", path) == 200, path
+    for row in json.loads(listener.bodies[-3])["operations"]:
+        assert listener.ask("GET", f"/api/v1/operations/{row['id']}") == 200
+
+
 def test_no_secret_is_told_anywhere(listener: Listener, worker: Worker, tmp_path: Path) -> None:
     """Neither in logs, metrics, ledger, pages, answers, errors nor what commands print."""
     act(listener, worker.port)
     medic, told = listener.medic, listener.told
-    for path in ("/", "/metrics", "/api/v1/decisions", "/openapi.json"):
-        assert listener.ask("GET", path) == 200
+    steer(listener, f"http://medic:{IN_URL}@127.0.0.1:{worker.port}/?tenant=a")
+    look(listener)
     (tmp_path / "web.yaml").write_text(json.dumps({"basic_auth_users": {"prom": PASSWORD}}))
     assert listener.ask("POST", "/-/reload") == 500
     rows = medic.operations()

@@ -87,7 +87,7 @@ def test_a_remedy_that_never_helps_is_stopped_after_exactly_its_number(
     with medic:
         medic.wait_for(lambda: medic.holds("clean-up") == {"breaker_open"}, "it to be known")
         (row,) = told(medic, "breaker", "list")
-        assert (row["policy"], row["closes"]) == ("clean-up", None)
+        assert (row["policy"], row["closesAt"]) == ("clean-up", None)
         assert len(restate.deployments()) == 3
         arguments = ("prod", "cleanup-stale-deployments", "--reason", "one more try")
         answer = medic.command("breaker", "reset", *arguments)

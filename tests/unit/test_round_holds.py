@@ -14,6 +14,7 @@ from exporter.model.decision import Result
 from exporter.model.hold import HoldReason
 from exporter.model.identity import Identity
 from exporter.model.operation import Outcome, Phase
+from exporter.model.orders import BreakerName
 from exporter.policy.alarms import Alarms, Alert, Heard, Silence
 from exporter.policy.matchers import Matcher, Sign
 from tests.unit.fakes import Clock, by_person, by_policy, ledger_at, plan_for
@@ -75,9 +76,8 @@ async def test_breaker_open(shift: Shift) -> None:
     await seen_alike(shift, HoldReason.BREAKER_OPEN)
     assert shift.sample("breaker_open", target="prod", policy="p") == 1
     now = shift.clock.advance(1)
-    await shift.ledger.reset_breaker(
-        target="prod", remedy="force-redeploy", actor="mira", reason="", now=now
-    )
+    name = BreakerName("prod", "force-redeploy")
+    await shift.ledger.reset_breaker(name, actor="mira", reason="", now=now)
     await shift.round()
     assert shift.remedy.written == ["register it"]
     await shift.round()

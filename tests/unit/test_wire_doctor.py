@@ -26,7 +26,8 @@ from exporter.model.views import (
     ServicesView,
     View,
 )
-from exporter.wire.doctor import doctor_answer, timestamp
+from exporter.wire.body import timestamp
+from exporter.wire.doctor import doctor_answer
 from tests.unit.random_reports import scenes
 
 NOW = datetime(2026, 5, 9, 10, 8, tzinfo=UTC)

@@ -11,7 +11,7 @@ from exporter.ledger.store import Store
 from exporter.model.decision import Mode
 from exporter.model.identity import Identity
 from exporter.model.operation import Operation, Outcome, Phase
-from exporter.model.orders import Pause
+from exporter.model.orders import BreakerName, Pause
 from tests.contract.ledger.making import LEASE, REMEDY, at, by_person, by_policy, plan_for
 
 BAD = (Outcome.UNVERIFIED, Outcome.FAILED, Outcome.INDETERMINATE)
@@ -74,7 +74,7 @@ def test_a_reset_leaves_out_what_came_before(store: Store, engine: Engine) -> No
     running = standing_of(engine)
     close(store, Outcome.FAILED, 0)
     close(store, Outcome.FAILED, 0, target="other")
-    store.reset_breaker(target="prod", remedy=REMEDY, actor="mira", reason="mended", now=at(10))
+    store.reset_breaker(BreakerName("prod", REMEDY), actor="mira", reason="mended", now=at(10))
     running.apply(running.fetch(engine))
     for standing in (running, standing_of(engine)):
         assert (failed_at(standing), failed_at(standing, "other")) == ([], [1])
@@ -88,7 +88,7 @@ def test_a_policys_reset_closes_it_everywhere_but_no_single_breaker(
 ) -> None:
     """Two kinds of breaker, two kinds of reset."""
     close(store, Outcome.FAILED, 0)
-    store.reset_breaker(policy="heal", actor="mira", reason="", now=at(10))
+    store.reset_breaker(BreakerName(policy="heal"), actor="mira", reason="", now=at(10))
     standing = standing_of(engine)
     assert standing.failures_of("heal") == ()
     assert failed_at(standing) == [1]
@@ -96,7 +96,7 @@ def test_a_policys_reset_closes_it_everywhere_but_no_single_breaker(
 
 def test_a_reset_says_who_and_why_in_the_chain(store: Store) -> None:
     """It is as well documented as an operation."""
-    store.reset_breaker(target="prod", remedy=REMEDY, actor="mira", reason="mended", now=at(10))
+    store.reset_breaker(BreakerName("prod", REMEDY), actor="mira", reason="mended", now=at(10))
     (entry,) = store.chain()
     assert entry.kind == "breaker_reset"
     about = {"target": "prod", "remedy": REMEDY, "policy": "", "actor": "mira"}
@@ -135,7 +135,7 @@ def test_what_people_write_is_free_of_secrets(store: Store) -> None:
     """A reason may have been pasted from anywhere."""
     token = "Bearer eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.abcdefghijklmnop"
     store.pause("global", "", owner="mira", reason=token, now=at(0), expires_at=at(1))
-    store.reset_breaker(policy="heal", actor="mira", reason=token, now=at(1))
+    store.reset_breaker(BreakerName(policy="heal"), actor="mira", reason=token, now=at(1))
     store.note_identity("prod", Identity(None, frozenset()), now=at(2), reason=token)
     assert "eyJ" not in "".join(entry.body for entry in store.chain())
     assert "eyJ" not in store.pauses()[0].reason

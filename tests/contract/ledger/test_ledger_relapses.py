@@ -9,6 +9,7 @@ from exporter.ledger.chain import verify
 from exporter.ledger.standing import Standing
 from exporter.ledger.store import Store
 from exporter.model.operation import ActResult, ItemOutcome, Operation, Outcome, Phase, Request
+from exporter.model.orders import BreakerName
 from exporter.model.relapse import Helped, Relapse
 from tests.contract.ledger.making import LEASE, REMEDY, at, by_person, by_policy, plan_for
 
@@ -83,7 +84,7 @@ def test_a_reset_covers_only_the_relapses_that_were_known(store: Store, engine: 
     first = done(store, by_policy(items=("a",)), 0)
     second = done(store, by_policy(items=("b",)), 100)
     store.note_relapse(relapse_of(first, 200), now=at(200))
-    store.reset_breaker(target="prod", remedy=REMEDY, actor="mira", reason="", now=at(300))
+    store.reset_breaker(BreakerName("prod", REMEDY), actor="mira", reason="", now=at(300))
     assert standing_of(engine).failures("prod", REMEDY) == ()
     store.note_relapse(relapse_of(second, 250), now=at(250))
     assert [f.at for f in standing_of(engine).failures("prod", REMEDY)] == [at(250)]
