@@ -59,7 +59,7 @@ def held(scope: Scope, *, width: int = 24, height: int = 9) -> Shown:
     return table(
         "Held now",
         "Policies whose condition is true, or not known to be false, and that do not act: the "
-        "reason, and for how long it has been this one. `restate-medic policy explain` says more.",
+        "reason, and for how long it has been this one. The page of restate-medic says more.",
         Query(f"time() - {since}", "Held for"),
         columns=[Column("Held for", unit="s"), TARGET_COLUMN],
         sort_by="Held for",
