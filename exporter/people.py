@@ -7,7 +7,7 @@ the same preflight, lock and ledger as a policy's; who may ask is the callers' t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ from exporter.model.errors import LedgerUnavailableError, RefusedError
 from exporter.model.operation import Operation, Plan, Request
 from exporter.model.report import Report
 from exporter.policy.words import no_such
+from exporter.remediate.preflight import preview
 from exporter.verification import Verification
 
 if TYPE_CHECKING:
@@ -69,11 +70,12 @@ class People:
         self.verification = Verification()
         """What must be seen of what was done, and within what time."""
 
-    async def perform(self, request: Request, *, confirmed: Plan | None = None) -> Operation:
+    async def perform(self, request: Request, *, confirmed: str | None = None) -> Operation:
         """Carry it out, verify it at once, and return its closed row.
 
-        It comes to its end even if the caller is cancelled. ``confirmed`` is the plan that the
-        person said yes to. Raises as ``Remediator.perform``; what is refused is in the ledger too.
+        It comes to its end even if the caller is cancelled. ``confirmed`` is the digest of the plan
+        that the person said yes to. Raises as ``Remediator.perform``; what is refused is in the
+        ledger too.
         """
         if not self.accepting:
             error = RefusedError(STOPPING, "the daemon is stopping: ask again in a minute")
@@ -82,6 +84,24 @@ class People:
         return await self._remediator.perform_detached(
             request, self._backends()[request.target], self.verification, confirmed=confirmed
         )
+
+    async def preview(self, request: Request, *, call: str | None = None) -> Plan:
+        """The plan that would be carried out: reads only.
+
+        With ``call`` it is written down, under that word, also when it is refused.
+        """
+        try:
+            plan = await preview(
+                request, self._backend(request.target), fleet=self._fleet, now=self._now
+            )
+        except RefusedError as error:
+            if call is not None:
+                await self.refused(replace(request, remedy=call), error.reason, str(error))
+            raise
+        if call is not None:
+            asked = replace(request, remedy=call)
+            await self._note(asked, {"remedy": request.remedy, "summary": plan.summary})
+        return plan
 
     async def doctor(self, request: Request) -> Report:
         """Read the five components now, and return the newest report; it is written down.
@@ -134,8 +154,11 @@ class People:
         self, request: Request, report: Report, components: Iterable[Component]
     ) -> None:
         seen = {str(c): str(report.status(c, self._now())) for c in components}
+        await self._note(request, seen)
+
+    async def _note(self, request: Request, after: Mapping[str, str]) -> None:
         try:
-            await self._ledger.record_answered(request, after=seen, now=self._now())
+            await self._ledger.record_answered(request, after=after, now=self._now())
         except LedgerUnavailableError as error:
             # Whoever looks why things are broken must see it even then: nothing is acted on.
             _log.warning("audit.not_recorded", remedy=request.remedy, error=str(error))

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
 
-from exporter.cli.options import AsJson, ConfigFile
-from exporter.cli.orders import open_book, open_ledger
+from exporter.cli.office.office import Where
+from exporter.cli.office.open import open_orders
+from exporter.cli.options import AsJson, ConfigFile, KeyFile, Url
 from exporter.cli.output import (
     OUTCOME_STYLE,
     bullets,
@@ -19,11 +19,10 @@ from exporter.cli.output import (
     lay_out,
     out,
     print_json,
-    when,
+    when_text,
 )
-from exporter.model.operation import Operation, Outcome
-from exporter.settings.load import load
-from exporter.wire.operation import OperationDetail, operation_json
+from exporter.model.operation import Outcome
+from exporter.wire.operation import OperationBody, OperationDetail
 
 _NOTHING: tuple[object, ...] = (None, "", [], {}, False)
 app = typer.Typer(help="Look at the ledger of operations.", no_args_is_help=True)
@@ -44,19 +43,21 @@ def list_(
         int, typer.Option(min=1, max=10_000, help="At most this many.", metavar="COUNT")
     ] = 50,
     config_file: ConfigFile = None,
+    daemon: Url = None,
+    key_file: KeyFile = None,
     as_json: AsJson = False,
 ) -> None:
     """List operations, newest first."""
 
-    async def read() -> tuple[Operation, ...]:
-        async with open_ledger(load(config_file)) as ledger:
-            return await ledger.operations(
+    async def read() -> tuple[OperationBody, ...]:
+        async with open_orders(Where(config_file, daemon, key_file)) as orders:
+            return await orders.operations(
                 target=target, policy=policy, remedy=remedy, outcome=outcome, limit=limit
             )
 
     operations = asyncio.run(read())
     if as_json:
-        print_json([operation_json(operation) for operation in operations])
+        print_json([operation.as_json() for operation in operations])
         return
     if not operations:
         out.print("no operations")
@@ -69,7 +70,7 @@ def list_(
         who = f"[dim]{escape(f'{o.remedy}{where} by {o.actor}, {o.id}')}[/]"
         told = escape(o.error or o.summary or o.reason)
         table.add_row(
-            when(o.created_at),
+            when_text(o.created_at),
             f"[{style}]{o.outcome or o.phase}[/]" + (" [red]relapsed[/]" if o.relapsed_at else ""),
             "\n".join(filter(None, (told, who))),
         )
@@ -84,10 +85,12 @@ def show(
     ],
     *,
     config_file: ConfigFile = None,
+    daemon: Url = None,
+    key_file: KeyFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Show one operation with everything the ledger knows: who, why, before, after, each step."""
-    found = asyncio.run(_one(operation, config_file))
+    found = asyncio.run(_one(operation, Where(config_file, daemon, key_file)))
     fields = found.as_json()
     if as_json:
         print_json(fields)
@@ -113,9 +116,9 @@ def _news(body: dict[str, Any], told: list[str]) -> list[str]:
     return [f"{name}: {text}" for name, text in fresh]
 
 
-async def _one(name: str, config_file: Path | None) -> OperationDetail:
-    async with open_book(load(config_file)) as book:
-        return await book.detail(name)
+async def _one(name: str, where: Where) -> OperationDetail:
+    async with open_orders(where) as orders:
+        return await orders.operation(name)
 
 
 def _text(value: object) -> str:

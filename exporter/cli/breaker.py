@@ -8,25 +8,35 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from exporter.app.check import check
-from exporter.cli.options import AsJson, ConfigFile
-from exporter.cli.orders import Reason, known, known_policy, open_book, ordered
-from exporter.cli.output import Exit, columns, fail, friendly, lay_out, out, print_json, when
-from exporter.model.orders import BreakerName, OpenBreaker
-from exporter.policy.actions import ACTIONS
-from exporter.settings.load import Configuration, load
-from exporter.wire.orders import breaker_body
+from exporter.cli.office.office import Where
+from exporter.cli.office.open import open_orders
+from exporter.cli.options import AsJson, ConfigFile, KeyFile, Url
+from exporter.cli.orders import Reason
+from exporter.cli.output import Exit, columns, fail, friendly, lay_out, out, print_json, when_text
+from exporter.model.orders import BreakerName
+from exporter.wire.orders import BreakerBody
 
 app = typer.Typer(help="Policies that are stopped because they did not help.", no_args_is_help=True)
 
 
 @app.command("list")
 @friendly
-def list_(*, config_file: ConfigFile = None, as_json: AsJson = False) -> None:
+def list_(
+    *,
+    config_file: ConfigFile = None,
+    daemon: Url = None,
+    key_file: KeyFile = None,
+    as_json: AsJson = False,
+) -> None:
     """List the breakers that are open, and what closes each."""
-    rows = asyncio.run(_open(load(config_file)))
+
+    async def read() -> tuple[BreakerBody, ...]:
+        async with open_orders(Where(config_file, daemon, key_file)) as orders:
+            return await orders.breakers()
+
+    rows = asyncio.run(read())
     if as_json:
-        print_json([breaker_body(row).as_json() for row in rows])
+        print_json([row.as_json() for row in rows])
         return
     if not rows:
         out.print("no breaker is open")
@@ -34,7 +44,7 @@ def list_(*, config_file: ConfigFile = None, as_json: AsJson = False) -> None:
     table = columns("target", "closes", "policy", fold="policy")
     for row in rows:
         stopped = f"{escape(row.policy)}\n[dim]{escape(row.why)}[/]"
-        table.add_row(escape(row.target), when(row.until) or "by a person", stopped)
+        table.add_row(escape(row.target), when_text(row.closes_at) or "by a person", stopped)
     lay_out(table)
 
 
@@ -62,6 +72,8 @@ def reset(
     ] = None,
     reason: Reason = "",
     config_file: ConfigFile = None,
+    daemon: Url = None,
+    key_file: KeyFile = None,
 ) -> None:
     """Let policies use a REMEDY on a TARGET again, or close a policy's own breaker.
 
@@ -69,29 +81,16 @@ def reset(
     targets stay open until each is reset. What failed so far counts no more; limits and cooldowns
     go on as they are.
     """
-    configuration = load(config_file)
     if (policy is None) is (target is None or remedy is None):
         fail("name TARGET and REMEDY, or --policy NAME", Exit.USAGE)
     if policy is not None and target is not None:
         fail("name TARGET and REMEDY, or --policy NAME, not both", Exit.USAGE)
-    if policy is not None:
-        known_policy(configuration, policy)
-        name = BreakerName(policy=policy)
-    else:
-        name = BreakerName(target or "", remedy or "")
-        known("target", name.target, (t.name for t in configuration.targets))
-        known("remedy", name.remedy, ACTIONS)
+    name = BreakerName(policy=policy) if policy else BreakerName(target or "", remedy or "")
 
     async def close() -> bool:
-        async with open_book(configuration) as book:
-            return await book.reset(ordered("reset-breaker", reason), name)
+        async with open_orders(Where(config_file, daemon, key_file)) as orders:
+            return await orders.reset(name, reason=reason)
 
     done = asyncio.run(close())
     what = f"of {name.what}"
     out.print(escape(f"the breaker {what} is reset" if done else f"nothing {what} had failed"))
-
-
-async def _open(configuration: Configuration) -> tuple[OpenBreaker, ...]:
-    policies = check(configuration)
-    async with open_book(configuration) as book:
-        return await book.breakers(policies, configuration.targets)

@@ -6,8 +6,19 @@ from typing import Annotated
 
 import typer
 
+from exporter.cli.office.office import Where
 from exporter.cli.operate import Ask, operate
-from exporter.cli.options import Allow, AsJson, ConfigFile, DryRun, TargetName, Why, Yes
+from exporter.cli.options import (
+    Allow,
+    AsJson,
+    ConfigFile,
+    DryRun,
+    KeyFile,
+    TargetName,
+    Url,
+    Why,
+    Yes,
+)
 from exporter.cli.output import Exit, fail, friendly
 
 
@@ -24,6 +35,8 @@ def cleanup(
     *,
     target: TargetName = None,
     config_file: ConfigFile = None,
+    daemon: Url = None,
+    key_file: KeyFile = None,
     max_items: Annotated[
         int, typer.Option(min=1, help="Delete at most this many.", metavar="COUNT")
     ] = 10,
@@ -60,7 +73,7 @@ def cleanup(
         arguments["url"] = url
     operate(
         Ask(
-            config_file=config_file,
+            where=Where(config_file, daemon, key_file),
             target=target,
             remedy="cleanup-stale-deployments",
             arguments=arguments,

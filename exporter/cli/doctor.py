@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -11,8 +12,21 @@ from rich.markup import escape
 
 from exporter.app.engine import Engine
 from exporter.app.open import open_engine
-from exporter.cli.options import AsJson, ConfigFile
-from exporter.cli.output import STYLE, Exit, columns, err, friendly, lay_out, print_json, when
+from exporter.cli import doctor_there
+from exporter.cli.office.office import Where
+from exporter.cli.options import AsJson, ConfigFile, KeyFile, Url
+from exporter.cli.output import (
+    STYLE,
+    Exit,
+    columns,
+    err,
+    fail,
+    friendly,
+    lay_out,
+    out,
+    print_json,
+    when,
+)
 from exporter.model.component import Component, Reason, Status
 from exporter.model.derive import derive
 from exporter.model.findings import Findings
@@ -21,6 +35,8 @@ from exporter.model.report import Reading, Report
 from exporter.model.token import Tokens, admin_refusal, ingress_refusal
 from exporter.settings.load import Configuration, load
 from exporter.wire.doctor import doctor_answer
+
+_WATCH_SECONDS = 5.0
 
 
 @friendly
@@ -32,26 +48,67 @@ def doctor(
         ),
     ] = None,
     *,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Look again every few seconds, until Ctrl-C.")
+    ] = False,
     config_file: ConfigFile = None,
+    daemon: Url = None,
+    key_file: KeyFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Read every component of a target once, change nothing, and say how each is.
 
-    Exit 0 when all are ok, 1 when one is not, 3 when neither ingress nor admin could be reached.
+    With --url it shows what the daemon read last. Exit 0 when all are ok, 1 when one is not, 3
+    when neither ingress nor admin could be reached.
     """
-    configuration = load(config_file)
+    if watch and as_json:
+        fail("--watch is for people: leave out --json", Exit.USAGE)
+    where = Where(config_file, daemon, key_file)
+    while True:
+        code = _look(where, target, as_json=as_json, again=watch)
+        if not watch:
+            raise typer.Exit(int(code))
+        try:
+            time.sleep(_WATCH_SECONDS)
+        except KeyboardInterrupt:
+            raise typer.Exit(int(code)) from None
+
+
+def _look(where: Where, target: str | None, *, as_json: bool, again: bool) -> Exit:
+    look = _look_here if where.url is None else _look_there
+    return look(where, target, as_json=as_json, again=again)
+
+
+def _look_there(where: Where, target: str | None, *, as_json: bool, again: bool) -> Exit:
+    told = asyncio.run(doctor_there.look(where, target))
+    if as_json and len(told) > 1:
+        names = ", ".join(one.name for one in told)
+        fail(f"--json shows one target: name one of {names}", Exit.USAGE)
+    if again:
+        out.clear()
+    for one in told:
+        if as_json:
+            print_json(one.doctor.as_json())
+        else:
+            doctor_there.show(one)
+    return doctor_there.code_of(told)
+
+
+def _look_here(where: Where, target: str | None, *, as_json: bool, again: bool) -> Exit:
+    configuration = load(where.config_file)
     names = configuration.choose_all(target)
     if as_json:
         names = [configuration.choose(target)]
     with err.status("looking ..."):
         seen = asyncio.run(_read(configuration, names))
-    if as_json:
-        first = seen[0]
-        print_json(doctor_answer(first.report, now=first.findings.at).as_json())
-    else:
-        for one in seen:
+    if again:
+        out.clear()
+    for one in seen:
+        if as_json:
+            print_json(doctor_answer(one.report, now=one.findings.at).as_json())
+        else:
             _print(one)
-    raise typer.Exit(int(_worst([one.findings for one in seen])))
+    return _worst([one.findings for one in seen])
 
 
 @dataclass(frozen=True, slots=True)

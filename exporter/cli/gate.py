@@ -17,6 +17,7 @@ from typing import Final
 import typer
 
 from exporter.app.open import open_engine
+from exporter.cli.office.here import request_here
 from exporter.cli.operate import GOOD, Ask, finishing, show_outcome
 from exporter.cli.output import Exit, err, exit_code_of, fail, print_json
 from exporter.cli.remote import refuse_remote
@@ -36,6 +37,7 @@ from exporter.model.redact import redact_text
 from exporter.model.target import Target, normalise_url
 from exporter.remediate.preflight import preview
 from exporter.settings.load import load
+from exporter.wire.operation import operation_body
 
 _POLL: Final = timedelta(seconds=1)
 _WILL_NOT_CHANGE: Final = frozenset(
@@ -164,7 +166,7 @@ def run_in_pipeline(ask: Ask, patience: Patience, *, warn: bool) -> None:
     except MedicError as error:
         not_registered(error, as_json=ask.as_json, warn=warn)
         return
-    show_outcome(operation, ask)
+    show_outcome(operation_body(operation), as_json=ask.as_json)
     if operation.outcome in GOOD:
         return
     err.print(_WARNING if warn else "not registered and verified", style="yellow")
@@ -173,15 +175,15 @@ def run_in_pipeline(ask: Ask, patience: Patience, *, warn: bool) -> None:
 
 
 async def _registered(ask: Ask, patience: Patience) -> Operation:
-    configuration = load(ask.config_file)
+    configuration = load(ask.where.config_file)
     name = configuration.choose(ask.target)
     refuse_remote("redeploy --gate (or --warn)", configuration, name)
     async with open_engine(configuration, with_policies=False) as engine:
-        request, backend = ask.request(name), engine.backends[name]
+        request, backend = request_here(ask.deed, name), engine.backends[name]
 
         async def carry_out(plan: Plan) -> Operation:
             with finishing():
-                return await engine.people.perform(request, confirmed=plan)
+                return await engine.people.perform(request, confirmed=plan.digest)
 
         async def look() -> Plan:
             return await preview(request, backend, fleet=engine.fleet, now=engine.now)

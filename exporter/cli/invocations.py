@@ -7,8 +7,19 @@ from typing import Annotated
 
 import typer
 
+from exporter.cli.office.office import Where
 from exporter.cli.operate import Ask, operate
-from exporter.cli.options import Allow, AsJson, ConfigFile, DryRun, TargetName, Why, Yes
+from exporter.cli.options import (
+    Allow,
+    AsJson,
+    ConfigFile,
+    DryRun,
+    KeyFile,
+    TargetName,
+    Url,
+    Why,
+    Yes,
+)
 from exporter.cli.output import friendly
 
 app = typer.Typer(
@@ -35,6 +46,8 @@ def resume(
     ] = "keep",
     target: TargetName = None,
     config_file: ConfigFile = None,
+    daemon: Url = None,
+    key_file: KeyFile = None,
     dry_run: DryRun = False,
     yes: Yes = False,
     reason: Why = "",
@@ -49,7 +62,7 @@ def resume(
     """
     operate(
         Ask(
-            config_file=config_file,
+            where=Where(config_file, daemon, key_file),
             target=target,
             remedy="resume-invocations",
             arguments={"ids": ids, "deployment": deployment},
@@ -68,6 +81,8 @@ def _command(verb: str) -> Callable[..., None]:
         *,
         target: TargetName = None,
         config_file: ConfigFile = None,
+        daemon: Url = None,
+        key_file: KeyFile = None,
         dry_run: DryRun = False,
         yes: Yes = False,
         reason: Why = "",
@@ -76,7 +91,7 @@ def _command(verb: str) -> Callable[..., None]:
     ) -> None:
         operate(
             Ask(
-                config_file=config_file,
+                where=Where(config_file, daemon, key_file),
                 target=target,
                 remedy=f"{verb}-invocations",
                 arguments={"ids": ids},

@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NoReturn
 
 import typer
 from rich.markup import escape
+from rich.status import Status
 
-from exporter.app.engine import Engine
-from exporter.app.open import open_engine
-from exporter.cli.orders import actor
+from exporter.cli.office.office import Deed, Deeds, Where
+from exporter.cli.office.open import open_deeds
 from exporter.cli.output import OUTCOME_STYLE, Exit, bullets, err, fail, lay_out, out, print_json
-from exporter.model.errors import RefusedError
-from exporter.model.operation import Operation, Outcome, Plan, Request
-from exporter.remediate.preflight import preview
-from exporter.settings.load import load
-from exporter.wire.operation import operation_json, plan_json
+from exporter.model.errors import MedicError, RefusedError
+from exporter.model.operation import Outcome
+from exporter.wire.acts import PlanBody
+from exporter.wire.operation import OperationBody
 
+_PROGRESS_SECONDS = 1.0
 GOOD = frozenset({Outcome.VERIFIED, Outcome.NOTHING_TO_DO})
 
 
@@ -30,7 +29,7 @@ GOOD = frozenset({Outcome.VERIFIED, Outcome.NOTHING_TO_DO})
 class Ask:
     """What a person asked for, and how."""
 
-    config_file: Path | None
+    where: Where
     target: str | None
     remedy: str
     arguments: Mapping[str, Any]
@@ -40,14 +39,13 @@ class Ask:
     yes: bool
     as_json: bool
 
-    def request(self, target: str) -> Request:
-        """The same as the remediator takes it."""
-        return Request(
-            target=target,
+    @property
+    def deed(self) -> Deed:
+        """The same as whoever carries it out takes it."""
+        return Deed(
+            target=self.target,
             remedy=self.remedy,
             arguments=self.arguments,
-            source="cli",
-            actor=actor(),
             reason=self.reason,
             allow=self.allow,
         )
@@ -59,42 +57,60 @@ def operate(ask: Ask) -> None:
 
 
 async def _operate(ask: Ask) -> None:
-    configuration = load(ask.config_file)
-    name = configuration.choose(ask.target)
-    async with open_engine(
-        configuration, with_ledger=not ask.dry_run, with_policies=False
-    ) as engine:
-        request = ask.request(name)
-        backend = engine.backends[name]
-        plan: Plan | None = None
+    async with open_deeds(ask.where, only_plan=ask.dry_run) as deeds:
+        plan: PlanBody | None = None
         if ask.dry_run or not ask.yes:
             try:
                 with _spinner("looking ...", ask):
-                    plan = await preview(request, backend, fleet=engine.fleet, now=engine.now)
+                    plan = await deeds.plan(ask.deed)
             except RefusedError as error:
                 _refused(error, ask)
             _show_plan(plan, ask)
             if ask.dry_run:
                 return
             _confirm(ask)
-        await _carry_out(engine, request, ask, plan)
+        await _carry_out(deeds, ask, plan)
 
 
-async def _carry_out(engine: Engine, request: Request, ask: Ask, confirmed: Plan | None) -> None:
+async def _carry_out(deeds: Deeds, ask: Ask, confirmed: PlanBody | None) -> None:
     try:
-        with _spinner(f"{request.remedy} ...", ask), finishing():
-            operation = await engine.people.perform(request, confirmed=confirmed)
+        with _spinner(f"{ask.remedy} ...", ask) as spinner, finishing():
+            async with _progress(deeds, ask, spinner):
+                plan_id = None if confirmed is None else confirmed.id
+                closed = await deeds.carry_out(ask.deed, plan_id)
     except RefusedError as error:
         _refused(error, ask)
-    show_outcome(operation, ask)
-    if operation.outcome not in GOOD:
+    show_outcome(closed, as_json=ask.as_json)
+    if closed.outcome not in GOOD:
         raise typer.Exit(int(Exit.UNHEALTHY))
 
 
-def _show_plan(plan: Plan, ask: Ask) -> None:
+@asynccontextmanager
+async def _progress(deeds: Deeds, ask: Ask, spinner: Status | None) -> AsyncIterator[None]:
+    """Say beside the spinner how far it has come; what cannot be read is not said."""
+
+    async def follow(shown: Status) -> None:
+        while True:
+            await asyncio.sleep(_PROGRESS_SECONDS)
+            with suppress(MedicError):
+                if told := await deeds.under_way(ask.deed):
+                    shown.update(f"{ask.remedy}: {told} ...")
+
+    if spinner is None:
+        yield
+        return
+    following = asyncio.ensure_future(follow(spinner))
+    try:
+        yield
+    finally:
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+
+
+def _show_plan(plan: PlanBody, ask: Ask) -> None:
     if ask.as_json:
         if ask.dry_run:
-            print_json(plan_json(plan))
+            print_json(plan.as_json())
         return
     out.print(f"[bold]{escape(plan.summary)}[/]")
     lay_out(bullets(plan.steps))
@@ -117,17 +133,17 @@ def _refused(error: RefusedError, ask: Ask) -> NoReturn:
     fail(f"refused ({error.reason}): {error}{hint}", Exit.UNHEALTHY)
 
 
-def show_outcome(operation: Operation, ask: Ask) -> None:
+def show_outcome(closed: OperationBody, *, as_json: bool) -> None:
     """Say how it ended, and why if it did not end well."""
-    if ask.as_json:
-        print_json(operation_json(operation))
+    if as_json:
+        print_json(closed.as_json())
         return
-    outcome = operation.outcome or Outcome.INDETERMINATE
+    outcome = closed.outcome or Outcome.INDETERMINATE
     style = OUTCOME_STYLE.get(outcome, "red")
-    out.print(f"[{style}]{outcome}[/]  {operation.id}")
-    out.print(escape(operation.summary))
-    if operation.error:
-        out.print(escape(operation.error))
+    out.print(f"[{style}]{outcome}[/]  {closed.id}")
+    out.print(escape(closed.summary))
+    if closed.error:
+        out.print(escape(closed.error))
 
 
 @contextmanager
@@ -148,6 +164,11 @@ def finishing() -> Iterator[None]:
             loop.remove_signal_handler(number)
 
 
-def _spinner(text: str, ask: Ask) -> AbstractContextManager[object]:
+@contextmanager
+def _spinner(text: str, ask: Ask) -> Iterator[Status | None]:
     """Progress for a person at a terminal; nothing when programs read the output."""
-    return nullcontext() if ask.as_json else err.status(text)
+    if ask.as_json:
+        yield None
+        return
+    with err.status(text) as status:
+        yield status

@@ -64,3 +64,21 @@ Allow = Annotated[
         show_default=False,
     ),
 ]
+Url = Annotated[
+    str | None,
+    typer.Option(
+        "--url",
+        help="Have the daemon at this URL do it, instead of working on the local configuration.",
+        metavar="URL",
+        show_default=False,
+    ),
+]
+KeyFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--key-file",
+        help="With --url: the file that holds the key; RESTATE_MEDIC_KEY may hold it, too.",
+        metavar="FILE",
+        show_default=False,
+    ),
+]

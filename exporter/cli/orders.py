@@ -11,12 +11,10 @@ from typing import Annotated
 import typer
 
 from exporter.app.check import check
-from exporter.app.open import utc_now
 from exporter.cli.output import Exit, err, fail
 from exporter.ledger.gateway import Ledger
 from exporter.model.errors import ConfigurationError
 from exporter.model.operation import Request
-from exporter.order_book import OrderBook
 from exporter.policy.words import did_you_mean, listing
 from exporter.settings.load import Configuration
 
@@ -71,13 +69,6 @@ async def open_ledger(
         yield ledger
     finally:
         await ledger.close()
-
-
-@asynccontextmanager
-async def open_book(configuration: Configuration) -> AsyncIterator[OrderBook]:
-    """The orders in the configuration's ledger."""
-    async with open_ledger(configuration) as ledger:
-        yield OrderBook(ledger=ledger, now=utc_now)
 
 
 def ordered(what: str, reason: str = "") -> Request:

@@ -126,3 +126,8 @@ def friendly(command: Callable[_P, _R]) -> Callable[_P, _R]:
 def when(moment: datetime | None) -> str:
     """A moment as people read it: UTC to the second."""
     return "" if moment is None else moment.strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+def when_text(moment: str | None) -> str:
+    """The same of a timestamp in a body."""
+    return "" if moment is None else when(datetime.fromisoformat(moment))

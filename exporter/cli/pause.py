@@ -9,15 +9,14 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from exporter.app.open import utc_now
-from exporter.cli.options import AsJson, ConfigFile
-from exporter.cli.orders import known, known_policy, open_book, ordered
-from exporter.cli.output import Exit, columns, fail, friendly, lay_out, out, print_json, when
+from exporter.cli.office.office import Where
+from exporter.cli.office.open import open_orders
+from exporter.cli.options import AsJson, ConfigFile, KeyFile, Url
+from exporter.cli.output import Exit, columns, fail, friendly, lay_out, out, print_json, when_text
 from exporter.model.duration import parse_duration
 from exporter.model.errors import NotFoundError
-from exporter.model.orders import Pause, PauseScope
-from exporter.settings.load import load
-from exporter.wire.orders import pause_body
+from exporter.model.orders import PauseScope, what_rests
+from exporter.wire.orders import PauseBody
 
 OnTarget = Annotated[
     str | None, typer.Option("--target", help="On this target.", metavar="NAME", show_default=False)
@@ -48,32 +47,29 @@ def pause(
         ),
     ] = None,
     config_file: ConfigFile = None,
+    daemon: Url = None,
+    key_file: KeyFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Let policies rest: nothing more is written on their behalf.
 
     What runs stops before its next write. Watching goes on, and people may still act.
     """
-    configuration = load(config_file)
     scope, name = _scope(target, policy, everything=everything)
-    if scope == "target":
-        known("target", name, (t.name for t in configuration.targets))
-    if scope == "policy":
-        known_policy(configuration, name)
     if not reason.strip():
         fail("--reason is empty; say why", Exit.USAGE)
-    until = None if for_ is None else utc_now() + _duration(for_)
+    lasts = None if for_ is None else _duration(for_)
 
-    async def hold() -> Pause:
-        async with open_book(configuration) as book:
-            return await book.pause(ordered("pause", reason), scope, name, until=until)
+    async def hold() -> PauseBody:
+        async with open_orders(Where(config_file, daemon, key_file)) as orders:
+            return await orders.pause(scope, name, reason=reason, lasts=lasts)
 
     made = asyncio.run(hold())
     if as_json:
-        print_json(pause_body(made, made.created_at).as_json())
+        print_json(made.as_json())
         return
-    ends = f"until {when(made.expires_at)}" if made.expires_at else "until it is unpaused"
-    out.print(escape(f"paused {made.what} {ends} (pause {made.id})"))
+    ends = f"until {when_text(made.expires_at)}" if made.expires_at else "until it is unpaused"
+    out.print(escape(f"paused {what_rests(scope, name)} {ends} (pause {made.id})"))
 
 
 @friendly
@@ -86,55 +82,62 @@ def unpause(
     policy: AsPolicy = None,
     everything: Everything = False,
     config_file: ConfigFile = None,
+    daemon: Url = None,
+    key_file: KeyFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Lift one pause by its ID, or those of a target, of a policy, or of everything."""
-    configuration = load(config_file)
+    scope: PauseScope = "global"
+    name = ""
     if pause_id is None:
         scope, name = _scope(target, policy, everything=everything)
     elif target or policy or everything:
         fail("name an ID, or what to unpause, not both", Exit.USAGE)
-    else:
-        scope, name = "global", ""
 
-    async def lift() -> tuple[Pause, ...]:
-        async with open_book(configuration) as book:
-            by = ordered("unpause")
+    async def lift() -> tuple[PauseBody, ...]:
+        async with open_orders(Where(config_file, daemon, key_file)) as orders:
             if pause_id is not None:
-                return (await book.lift(by, pause_id),)
-            return await book.lift_all(by, scope, name)
+                return (await orders.lift(pause_id),)
+            return await orders.lift_all(scope, name)
 
     try:
         lifted = asyncio.run(lift())
     except NotFoundError:
         fail("nothing of this is paused; see restate-medic pauses", Exit.UNHEALTHY)
     if as_json:
-        print_json([pause_body(one, utc_now()).as_json() for one in lifted])
+        print_json([one.as_json() for one in lifted])
         return
     for one in lifted:
-        out.print(escape(f"unpaused {one.what} (pause {one.id} of {one.owner})"))
+        what = what_rests(one.scope, one.name)
+        out.print(escape(f"unpaused {what} (pause {one.id} of {one.owner})"))
 
 
 @friendly
-def pauses(*, config_file: ConfigFile = None, as_json: AsJson = False) -> None:
+def pauses(
+    *,
+    config_file: ConfigFile = None,
+    daemon: Url = None,
+    key_file: KeyFile = None,
+    as_json: AsJson = False,
+) -> None:
     """List the pauses in force: what, by whom, why, and until when."""
 
-    async def read() -> tuple[Pause, ...]:
-        async with open_book(load(config_file)) as book:
-            return await book.pauses()
+    async def read() -> tuple[PauseBody, ...]:
+        async with open_orders(Where(config_file, daemon, key_file)) as orders:
+            return await orders.pauses()
 
     found = asyncio.run(read())
     if as_json:
-        print_json([pause_body(one, utc_now()).as_json() for one in found])
+        print_json([one.as_json() for one in found])
         return
     if not found:
         out.print("nothing is paused")
         return
     table = columns("id", "until", "what", fold="what")
     for one in found:
-        who = f"by {one.owner} since {when(one.created_at)}: {one.reason}"
-        what = f"{escape(one.what)}\n[dim]{escape(who)}[/]"
-        table.add_row(str(one.id), when(one.expires_at) or "unpaused", what)
+        who = f"by {one.owner} since {when_text(one.created_at)}: {one.reason}"
+        what = f"{escape(what_rests(one.scope, one.name))}\n[dim]{escape(who)}[/]"
+        table.add_row(str(one.id), when_text(one.expires_at) or "unpaused", what)
     lay_out(table)
 
 

@@ -6,8 +6,19 @@ from typing import Annotated
 
 import typer
 
+from exporter.cli.office.office import Where
 from exporter.cli.operate import Ask, operate
-from exporter.cli.options import Allow, AsJson, ConfigFile, DryRun, TargetName, Why, Yes
+from exporter.cli.options import (
+    Allow,
+    AsJson,
+    ConfigFile,
+    DryRun,
+    KeyFile,
+    TargetName,
+    Url,
+    Why,
+    Yes,
+)
 from exporter.cli.output import friendly
 
 
@@ -18,6 +29,8 @@ def recover(
     *,
     target: TargetName = None,
     config_file: ConfigFile = None,
+    daemon: Url = None,
+    key_file: KeyFile = None,
     dry_run: DryRun = False,
     yes: Yes = False,
     reason: Why = "",
@@ -32,7 +45,7 @@ def recover(
     """
     operate(
         Ask(
-            config_file=config_file,
+            where=Where(config_file, daemon, key_file),
             target=target,
             remedy="recover-stuck-workflow",
             arguments={"serviceName": service, "serviceKey": key},

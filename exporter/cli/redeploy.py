@@ -10,8 +10,19 @@ from urllib.parse import urlsplit
 import typer
 
 from exporter.cli.gate import Patience, not_registered, run_in_pipeline
+from exporter.cli.office.office import Where
 from exporter.cli.operate import Ask, operate
-from exporter.cli.options import Allow, AsJson, ConfigFile, DryRun, TargetName, Why, Yes
+from exporter.cli.options import (
+    Allow,
+    AsJson,
+    ConfigFile,
+    DryRun,
+    KeyFile,
+    TargetName,
+    Url,
+    Why,
+    Yes,
+)
 from exporter.cli.output import Exit, fail, friendly
 from exporter.model.duration import parse_duration
 from exporter.model.errors import ConfigurationError
@@ -30,12 +41,14 @@ def redeploy(
         ),
     ] = None,
     *,
-    url: Annotated[
+    service_url: Annotated[
         str | None,
-        typer.Option("--url", help="The same, by name.", metavar="URL", show_default=False),
+        typer.Option("--service-url", help="The same, by name.", metavar="URL", show_default=False),
     ] = None,
     target: TargetName = None,
     config_file: ConfigFile = None,
+    daemon: Url = None,
+    key_file: KeyFile = None,
     gate: Annotated[
         bool,
         typer.Option(
@@ -73,18 +86,20 @@ def redeploy(
     """
     if gate and warn:
         fail("--gate or --warn, not both", Exit.USAGE)
+    if (gate or warn) and daemon is not None:
+        fail("--gate and --warn ask Restate themselves: leave out --url", Exit.USAGE)
     if (gate or warn) and dry_run:
         fail("--dry-run registers nothing: leave out --gate and --warn", Exit.USAGE)
     patience = Patience(_duration("--within", within), _duration("--stable-for", stable_for))
     if patience.stable_for >= patience.within:
         fail("--stable-for must be shorter than --within", Exit.USAGE)
     try:
-        named = worker_url(worker, url)
+        named = worker_url(worker, service_url)
     except ConfigurationError as error:
         not_registered(error, as_json=as_json, warn=warn)
         return
     ask = Ask(
-        config_file=config_file,
+        where=Where(config_file, daemon, key_file),
         target=target,
         remedy="force-redeploy",
         arguments={} if named is None else {"url": named},
@@ -110,7 +125,7 @@ def worker_url(argument: str | None, option: str | None) -> str | None:
         raise ConfigurationError(["the URL is named twice, differently: leave one out"])
     for source, value in (
         ("the URL", argument),
-        ("--url", option),
+        ("--service-url", option),
         (SERVICE_URL_VARIABLE, os.environ.get(SERVICE_URL_VARIABLE)),
     ):
         if value is not None:

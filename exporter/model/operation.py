@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -171,6 +173,12 @@ class Plan:
     """Overrides that were needed and given."""
     left_out: tuple[LeftOut, ...] = ()
     """Items of the request that are not in ``items``; each waits as after a refusal of its own."""
+
+    @property
+    def digest(self) -> str:
+        """Sixteen hexadecimal digits for what a person says yes to: the arguments and the steps."""
+        text = json.dumps([dict(self.arguments), list(self.steps)], sort_keys=True, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 HELPED = frozenset({Outcome.VERIFIED, Outcome.PARTIAL})

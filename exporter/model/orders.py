@@ -40,7 +40,12 @@ class Pause:
     @property
     def what(self) -> str:
         """What is paused, for people: ``everything``, ``target prod``, ``policy heal``."""
-        return "everything" if self.scope == "global" else f"{self.scope} {self.name}"
+        return what_rests(self.scope, self.name)
+
+
+def what_rests(scope: PauseScope, name: str) -> str:
+    """What a pause holds, for people."""
+    return "everything" if scope == "global" else f"{scope} {name}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,13 +131,14 @@ class Remediator:
         backend: Backend,
         verification: Verification,
         *,
-        confirmed: Plan | None = None,
+        confirmed: str | None = None,
         still_wanted: Callable[[], bool] = lambda: True,
         still_allowed: StillAllowed = always_allowed,
     ) -> Operation:
         """Carry out one request and return its closed ledger row.
 
-        ``confirmed`` is the plan a person said yes to: another one is refused as ``changed``.
+        ``confirmed`` is the digest of the plan a person said yes to: another one is refused as
+        ``changed``.
         ``still_allowed`` is asked before each write.
 
         RefusedError, StoppedError, InFlightError, LimitReachedError, CallFailedError and
@@ -160,7 +161,7 @@ class Remediator:
         backend: Backend,
         verification: Verification,
         *,
-        confirmed: Plan | None = None,
+        confirmed: str | None = None,
     ) -> Operation:
         """As ``perform``, in a task that ``drain`` waits for and that nobody's cancelling ends."""
         work = self.perform(request, backend, verification, confirmed=confirmed)
@@ -172,7 +173,7 @@ class Remediator:
         backend: Backend,
         verification: Verification,
         *,
-        confirmed: Plan | None = None,
+        confirmed: str | None = None,
         still_wanted: Callable[[], bool],
         still_allowed: StillAllowed,
     ) -> tuple[Operation, Plan]:
@@ -180,10 +181,7 @@ class Remediator:
             remedy = remedy_of(backend, request.remedy)
             context = context_of(backend, self._fleet, self._now)
             plan = await remedy.preflight(context, request)
-            if confirmed is not None and (plan.arguments, plan.steps) != (
-                confirmed.arguments,
-                confirmed.steps,
-            ):
+            if confirmed not in {None, plan.digest}:
                 msg = f"the plan is another one than you confirmed: {plan.summary}"
                 raise RefusedError("changed", msg)
             if not still_wanted():

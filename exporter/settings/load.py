@@ -40,6 +40,8 @@ WITHOUT_A_FILE: Mapping[str, Any] = {"targets": [_LOCALHOST], "max_mode": "obser
 CONFIG_FILE_VARIABLE = f"{ENV_PREFIX}CONFIG_FILE"
 SERVICE_URL_VARIABLE = f"{ENV_PREFIX}SERVICE_URL"
 """The worker that ``redeploy`` registers, where a pipeline does not name it on the command line."""
+KEY_VARIABLE = f"{ENV_PREFIX}KEY"
+"""The key that commands show a daemon, where no file is named."""
 _SQLITE = "sqlite:///"
 _SECRETS = ("ingress_token", "admin_token", "api_key", "webhook", "token", "password")
 _SECTIONS_WITH_SECRETS = ("dalp", "basic_auth")
@@ -244,6 +246,7 @@ def _unknown_variables() -> list[str]:
     known = {f"{ENV_PREFIX}{name.upper()}" for name in Settings.model_fields} | {
         CONFIG_FILE_VARIABLE,
         SERVICE_URL_VARIABLE,
+        KEY_VARIABLE,
     }
     return [
         f"environment variable {name} is not known{did_you_mean(name, sorted(known))}; unset it"

@@ -8,6 +8,7 @@ from fastapi import FastAPI
 
 from exporter import __version__
 from exporter.metrics.exposition import Exposition
+from exporter.web.acts import act_routes
 from exporter.web.clerk import Clerk
 from exporter.web.control import control_routes
 from exporter.web.desk import Desk
@@ -60,6 +61,7 @@ def build_web(  # noqa: PLR0913 - everything that is served
     app.include_router(history_routes(status, clerk.ledger))
     app.include_router(order_routes(status, clerk.book))
     app.include_router(control_routes(status, clerk))
+    app.include_router(act_routes(status, clerk))
     app.include_router(webhook_routes(clerk))
     app.include_router(operator_routes(desk))
     app.include_router(page_routes(status, version=version, telemetry_path=telemetry_path))

@@ -26,7 +26,7 @@ from exporter.policy.actions import ACTIONS
 from exporter.policy.words import did_you_mean
 from exporter.wire.paging import LONGEST_CURSOR, MOST
 
-CALLS = ("doctor", "check", "pause", "unpause", "approve", "reject", "reset-breaker")
+CALLS = ("doctor", "plan", "check", "pause", "unpause", "approve", "reject", "reset-breaker")
 """What people ask for beside the remedies, as the ledger calls it."""
 _REMEDIES = (*ACTIONS, *CALLS)
 

@@ -6,8 +6,7 @@ import json
 from datetime import datetime
 from typing import Any
 
-from exporter.model.operation import Operation, Outcome, Phase, Plan, Source
-from exporter.model.redact import sanitise
+from exporter.model.operation import Operation, Outcome, Phase, Source
 from exporter.wire.body import Answer, moment, timestamp
 
 
@@ -123,20 +122,3 @@ def _fields(operation: Operation) -> dict[str, Any]:
         "approved_at": moment(operation.approved_at),
         "expires_at": moment(operation.lease_until) if operation.phase is Phase.PROPOSED else None,
     }
-
-
-def plan_json(plan: Plan) -> dict[str, Any]:
-    """A plan that was not carried out, without secrets."""
-    body: dict[str, Any] = sanitise(
-        {
-            "remedy": plan.remedy,
-            "target": plan.target,
-            "summary": plan.summary,
-            "arguments": plan.arguments,
-            "steps": plan.steps,
-            "items": plan.items,
-            "before": plan.before,
-            "allowed": plan.allowed,
-        }
-    )
-    return body

@@ -20,7 +20,8 @@ from exporter.log import configure_logging
 from exporter.model.component import Reason
 from exporter.model.operation import Operation, Outcome
 from exporter.restate_api import DiscoveryFailedError
-from exporter.wire.operation import operation_json, plan_json
+from exporter.wire.acts import plan_body
+from exporter.wire.operation import operation_json
 from lab import Restate, RestateServer, ServiceSpec, Version, Worker, free_ports
 from tests.integration.engine import (
     PERSON,
@@ -109,7 +110,12 @@ async def heal(folder: Path, restate: Restate, worker: Worker, url: str) -> Heal
                 await desk.perform(desk.by_person(REDEPLOY, url=url))
             rows = [operation_json(row) for row in await desk.rows()]
         stored = desk.stored().decode("latin-1")
-    said = [json.dumps(plan_json(plan)), json.dumps(rows), str(caught.value), log.getvalue()]
+    said = [
+        json.dumps(plan_body(plan).as_json()),
+        json.dumps(rows),
+        str(caught.value),
+        log.getvalue(),
+    ]
     return Healed(
         operation=operation,
         entries=[json.loads(entry.body) for entry in entries],

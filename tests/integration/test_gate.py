@@ -129,7 +129,7 @@ def test_which_worker_is_registered(
     assert planned() == target
     person.variables[VARIABLE] = variable
     assert planned() == variable
-    assert planned("--url", flag) == planned(flag) == flag
+    assert planned("--service-url", flag) == planned(flag) == flag
     done = person.run("redeploy", "--gate", *QUICK)
     assert done.exit_code == 0, done.output
     assert [d["uri"] for d in restate.deployments()] == [variable]
@@ -155,7 +155,7 @@ def test_what_is_wrong_usage(tmp_path: Path, restate: object) -> None:
         ("--warn", "--dry-run"),
         ("--gate", "--within", "soon"),
         ("--gate", "--within", "5s", "--stable-for", "5s"),
-        ("http://a:1", "--url", "http://b:1", "--gate"),
+        ("http://a:1", "--service-url", "http://b:1", "--gate"),
     ):
         done = person.run("redeploy", *words)
         assert (done.exit_code, done.stdout) == (2, ""), words

@@ -246,9 +246,11 @@ async def test_only_the_plan_that_was_confirmed_is_carried_out(ward: Ward) -> No
     plan = await preview(request, ward.target.backend, fleet=ward.fleet, now=ward.clock.now)
     other = replace(plan, steps=("delete everything",))
     with pytest.raises(RefusedError, match="another one than you confirmed"):
-        await ward.remediator.perform(request, ward.target.backend, QUICKLY, confirmed=other)
+        await ward.remediator.perform(request, ward.target.backend, QUICKLY, confirmed=other.digest)
     assert ward.remedy.acts == 0
-    row = await ward.remediator.perform(request, ward.target.backend, QUICKLY, confirmed=plan)
+    row = await ward.remediator.perform(
+        request, ward.target.backend, QUICKLY, confirmed=plan.digest
+    )
     assert row.outcome is Outcome.VERIFIED
 
 

@@ -10,8 +10,9 @@ import pytest
 from exporter.model.decision import Decision, Mode, Result, Subject, Verdict, Waiting
 from exporter.model.hold import HoldReason
 from exporter.model.operation import Operation, Outcome, Phase, Plan, PolicyRef
+from exporter.wire.acts import plan_body
 from exporter.wire.decisions import decision_body
-from exporter.wire.operation import operation_json, plan_json
+from exporter.wire.operation import operation_json
 
 NOW = datetime(2026, 5, 9, 10, 0, 0, 123_456, tzinfo=UTC)
 SHOWN = "2026-05-09T10:00:00.123Z"
@@ -154,7 +155,7 @@ def test_a_plan_shows_no_secret() -> None:
         before={"deploymentId": None, "additional_headers": {"x-tenant": "hunter2"}},
         steps=(f"register {URL}",),
     )
-    body = plan_json(plan)
+    body = plan_body(plan).as_json()
     assert "hunter2" not in json.dumps(body)
     assert body["arguments"] == {"url": SAFE_URL, "force": True}
     assert body["steps"] == [f"register {SAFE_URL}"]
@@ -167,4 +168,5 @@ def test_a_plan_shows_no_secret() -> None:
         "items",
         "before",
         "allowed",
+        "id",
     }

@@ -1,0 +1,1 @@
+"""Where commands are carried out: with the local configuration and ledger, or by a daemon."""
