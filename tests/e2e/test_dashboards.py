@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from grafana.promql import Scope, grown
 from lab import RestateServer, ServiceSpec, Worker, free_ports, wait_until
 from tests.dashboards import FILES, Asked, everything, filled_in, load
 from tests.e2e.quick import quick_prometheus, quick_rules
@@ -61,6 +62,56 @@ def test_promtool_parses_every_query(tool: ToolFinder, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"SUCCESS: {len(rules)} rules found" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("operations", "scraped", "started", "seen"),
+    [
+        ("_ _ 1 1 1", "1x4", "-999x4", [None, None, 1, 0, 0]),
+        ("1 1 3 3 4", "1x4", "-999x4", [None, 0, 2, 0, 1]),
+        ("3 3 1 1 1", "1x4", "-999x4", [None, 0, 1, 0, 0]),
+        ("3 stale stale 3 4", "1 stale stale 1 1", "-999x4", [None, None, None, None, 1]),
+        ("_ _ 2 2 2", "_ _ 1 1 1", "_ _ 25 25 25", [None, None, 2, 0, 0]),
+        ("_ _ 2 2 2", "_ _ 1 1 1", "_ _ 3 3 3", [None, None, None, 0, 0]),
+    ],
+    ids=["first", "more", "began-again", "not-scraped", "young", "old-and-first-scraped"],
+)
+def test_what_is_counted_is_what_happened(
+    tool: ToolFinder,
+    tmp_path: Path,
+    operations: str,
+    scraped: str,
+    started: str,
+    seen: list[int | None],
+) -> None:
+    """A first event counts, an event once, and what was only not seen for a while is not new."""
+    where = 'job="x", instance="x"'
+    values = {"job": "x", "instance": "x", "target": "x"}
+    values |= {"__interval": "15s", "__interval_ms": "15000"}
+    expr = filled_in(f"sum({grown(Scope()('operations_total'))})", values)
+    given = {
+        "restate_medic_operations_total": operations,
+        "restate_medic_build_info": scraped,
+        "process_start_time_seconds": started,
+    }
+    case = {
+        "interval": "15s",
+        "input_series": [{"series": f"{n}{{{where}}}", "values": v} for n, v in given.items()],
+        "promql_expr_test": [
+            {
+                "expr": expr,
+                "eval_time": f"{15 * step}s",
+                "exp_samples": [] if value is None else [{"labels": "{}", "value": value}],
+            }
+            for step, value in enumerate(seen)
+        ],
+    }
+    file = tmp_path / "grown.test.yaml"
+    file.write_text(json.dumps({"evaluation_interval": "15s", "rule_files": [], "tests": [case]}))
+    done = subprocess.run(
+        [tool("promtool"), "test", "rules", file], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @dataclass(frozen=True, slots=True)

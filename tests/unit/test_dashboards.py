@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -263,11 +265,15 @@ def test_unhealthy_targets_lead_to_their_dashboard_and_page() -> None:
     assert any(url.startswith("${medic}/targets/${__") for url in urls)
 
 
-def test_another_page_can_be_linked_to() -> None:
+def test_another_page_can_be_linked_to(tmp_path: Path) -> None:
     """Whoever makes the dashboards says where restate-medic's page is; nothing else differs."""
-    made, other = texts(), texts(page="https://medic.internal/")
-    for name, text in other.items():
-        assert text == made[name].replace("http://localhost:9970", "https://medic.internal")
+    asked = ["--page", "https://medic.internal/", "--into", tmp_path / "new"]
+    command = [sys.executable, "-m", "grafana", *asked]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == [str(tmp_path / "new" / name) for name in texts()]
+    for name, text in texts().items():
+        own = text.replace("http://localhost:9970", "https://medic.internal")
+        assert (tmp_path / "new" / name).read_text() == own
 
 
 @pytest.mark.parametrize("file", BOARDS)
