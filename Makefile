@@ -46,7 +46,7 @@ check: $(VENV)  ## lint, format, types, layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(VENV) $(NEWEST)  ## measure a doctor pass, a scrape and deciding
+bench: $(VENV) $(NEWEST)  ## measure a doctor pass, a scrape, deciding and a backlog
 	@exec $(BIN)/python -m tests.benchmarks
 
 dashboards: $(VENV)  ## write grafana/dashboards; PAGE=https://... is where links to restate-medic lead

@@ -55,9 +55,7 @@ _GROUPING = re.compile(r"\b(?:by|without|on|ignoring|group_left|group_right)\s*\
 _VARIABLE = re.compile(r"\$(?:\{\w+(?::\w+)?\}|\w+)")
 
 
-def labels_of(
-    name: str, coming: Mapping[str, tuple[str, ...]] | None = None
-) -> tuple[str, ...] | None:
+def labels_of(name: str) -> tuple[str, ...] | None:
     """The labels of a metric as queries name it, without those that Prometheus adds."""
     if name in FROM_PROMETHEUS:
         return FROM_PROMETHEUS[name]
@@ -71,7 +69,7 @@ def labels_of(
     family = CATALOGUE.get(base)
     if family is not None and family.kind is Kind.HISTOGRAM and part in {"bucket", "count", "sum"}:
         return (*family.label_names, *(("le",) if part == "bucket" else ()))
-    return (coming or {}).get(short)
+    return None
 
 
 def selected(expr: str) -> Iterator[tuple[str, str]]:
@@ -83,25 +81,20 @@ def selected(expr: str) -> Iterator[tuple[str, str]]:
             yield name, inside
 
 
-def check_names(
-    query: str,
-    *,
-    coming: Mapping[str, tuple[str, ...]] | None = None,
-    coming_values: Mapping[str, set[str]] | None = None,
-) -> int:
+def check_names(query: str) -> int:
     """Fail for a metric, label or value that does not exist; how many metrics the query names.
 
     What comes from a variable of Grafana's may be any value.
     """
     asked, known = 0, set(ADDED_BY_PROMETHEUS)
     for name, inside in selected(query):
-        labels = labels_of(name, coming)
+        labels = labels_of(name)
         assert labels is not None, f"{name} is no metric of the catalogue"
         known |= set(labels)
         asked += 1
         for label, sign, value in _MATCHER.findall(inside):
             assert label in {*labels, *ADDED_BY_PROMETHEUS}, f"{name} has no label {label}"
-            words = WORDS.get(label, set()) | (coming_values or {}).get(label, set())
+            words = WORDS.get(label, set())
             if (name, label) == (_HELD, "reason"):
                 words = {*HoldReason}
             given = set(value.split("|") if "~" in sign else [value])

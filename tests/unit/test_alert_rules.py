@@ -12,8 +12,8 @@ import typer
 from typer.core import TyperGroup
 
 from exporter.cli.root import app
-from exporter.metrics.catalogue import CATALOGUE, PREFIX
-from exporter.model.component import Component, Reason
+from exporter.metrics.catalogue import PREFIX
+from exporter.model.component import Component
 from exporter.model.hold import HoldReason
 from tests.alerts import (
     ALERTMANAGER,
@@ -36,14 +36,6 @@ SEVERITIES = {"critical", "warning", "info"}
 ALERTS = [pytest.param(alert, id=alert.name) for alert in alerts()]
 PAGES = [pytest.param(page, id=page.stem) for page in pages()]
 
-COMING = {
-    "heartbeat_last_success_timestamp_seconds": ("target",),
-    "ledger_verified_timestamp_seconds": (),
-    "partitions_blocked": ("target",),
-}
-"""Families of the design that the catalogue does not have yet."""
-COMING_VALUES = {"component": {"heartbeat", "node"}, "reason": {"blocked"}}
-COMING_EVENTS = {"ledger.flawed"}
 HELD = "policy_held_since_timestamp_seconds"
 USAGE_ERROR = typer.BadParameter.__mro__[1]
 """What every wrong command line raises; typer has no public name for it."""
@@ -69,17 +61,8 @@ RULES = [pytest.param(rule, id=rule.get("alert") or rule["record"]) for rule in 
 @pytest.mark.parametrize("rule", RULES)
 def test_a_rule_names_only_metrics_labels_and_values_that_exist(rule: dict[str, object]) -> None:
     """What a rule asks for is in the catalogue; a name that is mistyped would never fire."""
-    asked = [
-        check_names(query, coming=COMING, coming_values=COMING_VALUES) for query in _queries(rule)
-    ]
+    asked = [check_names(query) for query in _queries(rule)]
     assert any(asked)
-
-
-def test_what_is_awaited_is_not_there_yet() -> None:
-    """The list of metrics to come is emptied when they come."""
-    assert not COMING.keys() & CATALOGUE.keys()
-    assert not COMING_VALUES["component"] & set(Component)
-    assert not COMING_VALUES["reason"] & set(Reason)
 
 
 def test_recording_rules_are_named_here_as_they_are() -> None:
@@ -106,7 +89,7 @@ def test_an_alert_says_what_people_need(alert: Alert) -> None:
     assert alert.annotations["runbook_url"] == f"{base}{alert.name}.md"
 
 
-@pytest.mark.parametrize("component", [*Component, *COMING_VALUES["component"] - set(Component)])
+@pytest.mark.parametrize("component", [*Component])
 def test_each_component_has_an_alert(component: str) -> None:
     """What is not well with a component is said by some alert, whichever component it is."""
     asking = [a.name for a in alerts() if f'component="{component}"' in a.expr]
@@ -189,8 +172,7 @@ def test_pages_look_for_words_that_the_log_has() -> None:
     looks = (line for line in lines if "journalctl" in line and "grep" in line)
     events = {event for line in looks for event in re.findall(r"\w+\.\w+", line)}
     assert events
-    assert {e for e in events - COMING_EVENTS if f'"{e}"' not in source} == set()
-    assert not {e for e in COMING_EVENTS if f'"{e}"' in source}
+    assert {e for e in events if f'"{e}"' not in source} == set()
 
 
 def test_the_index_lists_every_alert() -> None:
