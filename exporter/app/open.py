@@ -22,9 +22,9 @@ from exporter.notify import Notifier
 from exporter.ownership import Ownership
 from exporter.remediate.execution import OnClosed
 from exporter.remediate.remediator import Remediator
+from exporter.remediate.verification import Verifier
 from exporter.settings.load import Configuration
 from exporter.transport import Transport
-from exporter.verification import Verifier
 
 _LAST_MESSAGES_SECONDS = 5.0
 """For so long closing tries to deliver what waits to be told."""
