@@ -267,7 +267,7 @@ def test_unhealthy_targets_lead_to_their_dashboard_and_page() -> None:
 
 def test_another_page_can_be_linked_to(tmp_path: Path) -> None:
     """Whoever makes the dashboards says where restate-medic's page is; nothing else differs."""
-    asked = ["--page", "https://medic.internal/", "--into", tmp_path / "new"]
+    asked = ["--page", "https://medic.internal/", "--into", str(tmp_path / "new")]
     command = [sys.executable, "-m", "grafana", *asked]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == [str(tmp_path / "new" / name) for name in texts()]
