@@ -9,7 +9,7 @@ import pytest
 import structlog
 
 from exporter.daemon.integrity import holds
-from exporter.verification import Verification
+from exporter.remediate.verification import Verification
 from tests.unit.fakes import Ward, by_policy, ledger_at
 
 
