@@ -93,7 +93,7 @@ def worst_restate() -> FakeRestate:
 
 
 @asynccontextmanager
-async def ward(folder: Path) -> AsyncIterator[Ward]:
+async def ward(folder: Path, *, attacked: bool = True) -> AsyncIterator[Ward]:
     """A healthy target, one that waits for a yes, one that is gone, and one full of attacks."""
     async with AsyncExitStack() as stack:
         well, sick = RestateServer("1.7"), RestateServer("1.7")
@@ -105,18 +105,19 @@ async def ward(folder: Path) -> AsyncIterator[Ward]:
         _register(well, sick, everything, old, rolled)
         bad = await stack.enter_async_context(hostile.serving(worst_restate().reply))
         (closed,) = free_ports(1)
+        attack = {
+            **gone("attacked", closed),
+            "ingress_url": bad.url,
+            "admin_url": bad.url,
+            "labels": {"team": f"Zoë & {HOSTILE}", "note": TRICK},
+        }
         medic = Medic(
             folder,
             targets=[
                 _target(well, "eu-central", everything),
                 _target(sick, "us-east", rolled),
                 gone("staging", closed),
-                {
-                    **gone("attacked", closed),
-                    "ingress_url": bad.url,
-                    "admin_url": bad.url,
-                    "labels": {"team": f"Zoë & {HOSTILE}", "note": TRICK},
-                },
+                *([attack] if attacked else []),
             ],
             policies=[asking(), RESUME, TIDY],
         )
