@@ -15,7 +15,17 @@ from rich.status import Status
 
 from exporter.cli.office.office import Deed, Deeds, Where
 from exporter.cli.office.open import open_deeds
-from exporter.cli.output import OUTCOME_STYLE, Exit, bullets, err, fail, lay_out, out, print_json
+from exporter.cli.output import (
+    OUTCOME_STYLE,
+    Exit,
+    bullets,
+    err,
+    exit_code_of,
+    fail,
+    lay_out,
+    out,
+    print_json,
+)
 from exporter.model.errors import MedicError, RefusedError
 from exporter.model.operation import Outcome
 from exporter.wire.acts import PlanBody
@@ -128,9 +138,9 @@ def _confirm(ask: Ask) -> None:
 def _refused(error: RefusedError, ask: Ask) -> NoReturn:
     if ask.as_json:
         print_json({"refused": error.reason, "message": str(error), "data": error.data})
-        raise typer.Exit(int(Exit.UNHEALTHY))
+        raise typer.Exit(int(exit_code_of(error)))
     hint = f"\nIf you are sure: --allow {error.override}" if error.override else ""
-    fail(f"refused ({error.reason}): {error}{hint}", Exit.UNHEALTHY)
+    fail(f"refused ({error.reason}): {error}{hint}", exit_code_of(error))
 
 
 def show_outcome(closed: OperationBody, *, as_json: bool) -> None:
