@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import signal
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -18,6 +21,7 @@ from exporter.model.operation import Plan
 from exporter.operator_api.control import ControlApi
 from exporter.operator_api.errors import LostOutcomeError
 from exporter.transport import Transport
+from lab import clean_environment
 from tests.unit import hostile
 
 HTML = "<html><h1>Bad Gateway</h1></html>"
@@ -118,6 +122,28 @@ async def test_what_is_not_there_ends_as_the_local_command_does(kind: str, code:
     error = await failure(hostile.json_answer(said, 404), WRITES["lift"])
     assert isinstance(error, NotFoundError)
     assert (error.kind, exit_code_of(error)) == (kind, code)
+
+
+async def test_ctrl_c_leaves_the_daemon_to_it() -> None:
+    """Nobody has to wait for an answer that does not come; what is under way is said to go on."""
+    asked = asyncio.Event()
+
+    async def silent(_request: hostile.Request, _writer: asyncio.StreamWriter) -> None:
+        asked.set()
+        await asyncio.Event().wait()
+
+    async with hostile.serving(silent) as server:
+        command = ("redeploy", "--target", "prod", "--yes", "--url", server.url)
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "exporter", *command),
+            env=clean_environment(PYTHONPATH=str(Path(__file__).parents[2])),
+            stderr=asyncio.subprocess.PIPE,
+        )
+        await asyncio.wait_for(asked.wait(), 30)
+        process.send_signal(signal.SIGINT)
+        _, said = await asyncio.wait_for(process.communicate(), 10)
+    assert process.returncode != 0
+    assert b"the daemon goes on" in said
 
 
 def test_a_key_file_without_a_url_is_refused() -> None:
