@@ -93,9 +93,9 @@ class Medic:
             self.await_ready()
         return self
 
-    def await_ready(self) -> None:
+    def await_ready(self, seconds: float = PATIENCE_SECONDS) -> None:
         """Wait until every target was read once."""
-        self.wait_for(lambda: self.status("/-/ready") == httpx.codes.OK, "readiness")
+        self.wait_for(lambda: self.status("/-/ready") == httpx.codes.OK, "readiness", seconds)
 
     @property
     def child(self) -> Child:

@@ -58,7 +58,7 @@ async def running(medic: Medic) -> AsyncIterator[Medic]:
     """Start it while the event loop runs on, on which other servers of a scene may stand."""
     try:
         medic.start(ready=False)
-        await asyncio.to_thread(medic.await_ready)
+        await asyncio.to_thread(medic.await_ready, 60)  # a crowd takes its time
         yield medic
     finally:
         medic.__exit__()
