@@ -34,7 +34,7 @@ def directives(section: str = "Service") -> dict[str, list[str]]:
     return found
 
 
-def confined(command: list[str], *, writable: Path) -> list[str]:
+def confined(command: list[str], *, writable: Path, user: int = NOBODY) -> list[str]:
     """The command with what of the sandbox can be had here.
 
     As root: another user, everything but ``writable`` read-only (ProtectSystem=strict), no
@@ -45,7 +45,7 @@ def confined(command: list[str], *, writable: Path) -> list[str]:
     if os.geteuid() != 0:
         return denied
     mount = 'mount --bind "$0" "$0" && mount -o remount,ro,bind / && exec "$@"'
-    drop = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
+    drop = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"]
     drop += ["--bounding-set=-all,+dac_read_search", "--inh-caps=-all,+dac_read_search"]
     drop += ["--ambient-caps=+dac_read_search", "--no-new-privs"]
     return ["unshare", "--mount", "sh", "-c", mount, str(writable), *drop, *denied]

@@ -63,7 +63,7 @@ def test_the_shipped_policies_come_with_the_wheel(installed: Path, tmp_path: Pat
         ).stdout
 
     copied = {Path(line).name for line in command("policy", "copy").splitlines()}
-    assert copied == {path.name for path in (ROOT / "policies").iterdir() if path.is_file()}
+    assert copied == {path.name for path in (ROOT / "policies").glob("*.*")}
     files = len(list((tmp_path / "policies").glob("*.yaml")))
     checked = command("run", "--config.check", "--config.file=restate-medic.yaml")
     assert f"1 targets, {files} policies" in checked
