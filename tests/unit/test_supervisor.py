@@ -20,7 +20,8 @@ def listener() -> socket.socket:
 
 
 def name_of(sock: socket.socket) -> str:
-    return "@" + sock.getsockname()[1:].decode()
+    address: bytes = sock.getsockname()
+    return "@" + address[1:].decode()
 
 
 async def test_each_message_is_one_datagram(listener: socket.socket) -> None:
