@@ -2,7 +2,7 @@
 # Restate servers in .local. Both are pinned with hashes; a second run finds them in place.
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test chaos check bench lock clean
+.PHONY: help run demo test chaos check bench dashboards lock clean
 .DELETE_ON_ERROR:
 
 BIN := .venv/bin
@@ -17,7 +17,7 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 	2>/dev/null && { echo "$$python"; break; }; done)
 
 help:  ## list what make can do
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # `exec`, here and below: signals then reach the program and not a shell before it.
 ifdef CONFIG
@@ -46,8 +46,11 @@ check: $(VENV)  ## lint, format, types, layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(VENV) $(NEWEST)  ## measure a doctor pass, a scrape and deciding
+bench: $(VENV) $(NEWEST)  ## measure a doctor pass, a scrape, deciding and a backlog
 	@exec $(BIN)/python -m tests.benchmarks
+
+dashboards: $(VENV)  ## write grafana/dashboards; PAGE=https://... is where links to restate-medic lead
+	@exec $(BIN)/python -m grafana $(if $(PAGE),--page '$(PAGE)')
 
 # One lock serves Python 3.11 to 3.13: the resolution is the same on all three.
 COMPILE := pip-compile --quiet --no-config --no-header --generate-hashes --strip-extras \

@@ -19,7 +19,7 @@ from exporter.model.operation import Operation, Plan, Request
 from exporter.model.report import Report
 from exporter.policy.words import no_such
 from exporter.remediate.preflight import preview
-from exporter.verification import Verification
+from exporter.remediate.verification import Verification
 
 if TYPE_CHECKING:
     from exporter.backends.backend import Backend

@@ -31,7 +31,7 @@ from exporter.policy.sight import still_wrong
 from exporter.policy.submit import first_acts, to_request, together
 from exporter.policy.waiting import ENOUGH_READINGS
 from exporter.policy.world import World
-from exporter.verification import Verification
+from exporter.remediate.verification import Verification
 
 if TYPE_CHECKING:
     from exporter.backends.backend import Backend

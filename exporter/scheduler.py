@@ -8,7 +8,6 @@ APScheduler's jobs for as long, library-facts).
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import time
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
 from exporter.model.component import Component
+from exporter.model.phase import phase_seconds
 from exporter.model.target import Target
 
 _WATCHDOG_SECONDS = 2.0
@@ -213,12 +213,6 @@ class Schedule:
                 lane.began, lane.overlaps = now, 0
                 self._add(lane)
                 self.wake(lane.target.name, lane.components)
-
-
-def phase_seconds(name: str, interval_seconds: float) -> float:
-    """Where in its interval a target's rounds fall: the same after every restart, spread evenly."""
-    digest = hashlib.sha256(name.encode()).digest()
-    return int.from_bytes(digest[:8]) / 2**64 * interval_seconds
 
 
 def next_round(name: str, interval: timedelta, *, now: datetime) -> datetime:

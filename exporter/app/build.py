@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from exporter.alertmanager import Source
 from exporter.app.alertmanager import build_source
 from exporter.app.check import check
 from exporter.backends import dalp, direct
 from exporter.backends.backend import Backend
+from exporter.model.component import Component
 from exporter.model.message import Tell
 from exporter.model.target import Target
 from exporter.notify import Destination
@@ -37,12 +38,14 @@ def build(
     *,
     tell: Tell,
     before: Built | None = None,
+    beats: bool = False,
 ) -> Built:
     """Build the backends and load the policies of a configuration.
 
     A target that is written as ``before`` keeps its backend, and with it what paces its scans.
+    With ``beats``, the heartbeats that are wanted are made.
     """
-    backends = build_backends(configuration, transport, tell, before)
+    backends = build_backends(configuration, transport, tell=tell, before=before, beats=beats)
     return Built(
         configuration,
         backends,
@@ -58,7 +61,12 @@ def _destinations(configuration: Configuration) -> dict[str, Destination]:
 
 
 def build_backends(
-    configuration: Configuration, transport: Transport, tell: Tell, before: Built | None
+    configuration: Configuration,
+    transport: Transport,
+    *,
+    tell: Tell,
+    before: Built | None = None,
+    beats: bool = False,
 ) -> dict[str, Backend]:
     """The backends by target name; one that is written as ``before`` is the same one."""
     settings = configuration.settings
@@ -70,8 +78,17 @@ def build_backends(
             backends[name].refresh_secrets()
         else:
             target_settings, target = written[:2]
+            if not beats:
+                target = _without_heartbeat(target)
             backends[name] = _backend(settings, target_settings, target, transport, tell)
     return backends
+
+
+def _without_heartbeat(target: Target) -> Target:
+    """The same, for a command: it starts none, so it would wait in vain to know how it is."""
+    intervals = dict(target.intervals)
+    intervals.pop(Component.HEARTBEAT, None)
+    return replace(target, intervals=intervals, heartbeat=None)
 
 
 def _written(configuration: Configuration) -> dict[str, tuple[TargetSettings, Target, object]]:
@@ -96,6 +113,7 @@ def _backend(
     connection = direct.Connection(
         ingress_url=str(written.ingress_url),
         admin_url=str(written.admin_url),
+        node_url=written.node_url,
         ingress_token=TokenSource(written.ingress_token),
         admin_token=TokenSource(written.admin_token),
         timeout=settings.timeout,

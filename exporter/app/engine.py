@@ -42,6 +42,7 @@ class Engine:
         wake: Wake,
         owner: str,
         now: Callable[[], datetime],
+        beats: bool = False,
     ) -> None:
         self._built = built
         self._transport = transport
@@ -53,6 +54,7 @@ class Engine:
         self._ownership = ownership
         self.owner = owner
         self.now = now
+        self._beats = beats
         self._people: People | None = None
         if ledger is not None and remediator is not None:
             self._people = People(
@@ -119,17 +121,25 @@ class Engine:
     def rebuild(self, configuration: Configuration) -> Built:
         """Build another configuration beside this one. ConfigurationError changes nothing."""
         tell = self.notifier.deliver
-        return build(configuration, self._transport, tell=tell, before=self._built)
+        return build(
+            configuration, self._transport, tell=tell, before=self._built, beats=self._beats
+        )
 
     def swap(self, built: Built) -> None:
         """Put a built configuration in force. Running rounds and operations keep theirs."""
         for name, backend in self.backends.items():
             if built.backends.get(name) is not backend:
                 self.fleet.forget(name)
+                backend.close()
         self.notifier.configure(built.destinations)
         self.alerts.configure(built.alertmanager)
         self._built = built
         self._tell_what_is_wanted()
+
+    def close(self) -> None:
+        """Stop what goes on beside the probes."""
+        for backend in self.backends.values():
+            backend.close()
 
     def _tell_what_is_wanted(self) -> None:
         most = self.configuration.settings.max_mode

@@ -22,9 +22,9 @@ from exporter.notify import Notifier
 from exporter.ownership import Ownership
 from exporter.remediate.execution import OnClosed
 from exporter.remediate.remediator import Remediator
+from exporter.remediate.verification import Verifier
 from exporter.settings.load import Configuration
 from exporter.transport import Transport
-from exporter.verification import Verifier
 
 _LAST_MESSAGES_SECONDS = 5.0
 """For so long closing tries to deliver what waits to be told."""
@@ -57,18 +57,19 @@ async def open_engine(  # noqa: PLR0913 - one argument an event that somebody ma
 ) -> AsyncIterator[Engine]:
     """Open everything, and close it in reverse.
 
-    Without ``wake`` (a command, no schedule) a reading that is asked for is taken at once. With
+    Without ``wake`` (a command, no schedule) a reading that is asked for is taken at once, and no
+    heartbeat is made. With
     ``ledger_required`` false an unavailable ledger is tried again later instead of raising.
     """
     async with AsyncExitStack() as stack:
         transport = await stack.enter_async_context(Transport())
         notifier = Notifier(transport=transport, on_receipt=on_receipt)
         stack.push_async_callback(notifier.close, _LAST_MESSAGES_SECONDS)
-        tell = notifier.deliver
+        tell, beats = notifier.deliver, wake is not None
         built = (
-            build(configuration, transport, tell=tell)
+            build(configuration, transport, tell=tell, beats=beats)
             if with_policies
-            else Built(configuration, build_backends(configuration, transport, tell, None), (), {})
+            else Built(configuration, build_backends(configuration, transport, tell=tell), (), {})
         )
         notifier.configure(built.destinations)
         alerts = AlertWatch(now=now, on_heard=on_alerts)
@@ -113,7 +114,9 @@ async def open_engine(  # noqa: PLR0913 - one argument an event that somebody ma
             wake=wake,
             owner=owner,
             now=now,
+            beats=beats,
         )
+        stack.callback(engine.close)
         reader.engine = engine
         stack.push_async_callback(reader.close)
         yield engine

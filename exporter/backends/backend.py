@@ -34,6 +34,8 @@ class Backend:
     """Read token files again (after a reload, or when a call was unauthorized)."""
     tokens: Callable[[], Tokens] = Tokens
     """What the credentials in use tell about themselves."""
+    close: Callable[[], None] = lambda: None
+    """Stop what goes on beside the probes; nothing is begun after it."""
     work_of: Callable[[str, str | None, Report], Awaitable[Work]] | None = None
     """The invocations of a service, or of one of its keys; None where nobody can be asked.
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from exporter.backends.backend import Backend
 from exporter.backends.token import Token
-from exporter.doctor import PROBES, ProbeContext, probe_all, work
+from exporter.doctor import PROBES, Heart, ProbeContext, ScanGovernor, probe_all, work
 from exporter.model.component import Component
 from exporter.model.findings import Findings
 from exporter.model.message import Tell
@@ -21,7 +22,7 @@ from exporter.model.work import Work
 from exporter.policy.served import Served
 from exporter.remedies.catalogue import REMEDIES
 from exporter.remedies.remedy import RemedyContext, tells_nobody
-from exporter.restate_api import connect
+from exporter.restate_api import RestateApi, connect
 from exporter.transport import Transport
 
 
@@ -34,11 +35,17 @@ class Connection:
     ingress_token: Token
     admin_token: Token
     timeout: timedelta
+    node_url: str | None = None
     allowed_service_urls: tuple[str, ...] = ()
 
 
 SERVED = Served.all_of(REMEDIES)
 """A Restate itself can be asked everything."""
+
+
+def utc_now() -> datetime:
+    """The wall clock, aware UTC."""
+    return datetime.now(UTC)
 
 
 def build_direct(
@@ -49,16 +56,19 @@ def build_direct(
         transport,
         ingress_url=connection.ingress_url,
         admin_url=connection.admin_url,
+        node_url=connection.node_url,
         ingress_token=connection.ingress_token,
         admin_token=connection.admin_token,
         timeout=connection.timeout,
     )
     wanted = Wanted()
-    probing = ProbeContext(api=api, target=target, wanted=lambda: wanted)
+    scans = ScanGovernor()
+    heart = _heart(target, api, scans)
+    probing = ProbeContext(api=api, target=target, scans=scans, wanted=lambda: wanted, heart=heart)
     allowed = frozenset(normalise_url(url) for url in connection.allowed_service_urls)
 
     async def probe(due: Iterable[Component]) -> tuple[Reading, ...]:
-        return await probe_all(PROBES, due, context=probing, clock=lambda: datetime.now(UTC))
+        return await probe_all(PROBES, due, context=probing, clock=utc_now)
 
     def due_now(components: frozenset[Component]) -> frozenset[Component]:
         return components if probing.scans.due() else components - {Component.INVOCATIONS}
@@ -101,5 +111,17 @@ def build_direct(
         want=want,
         refresh_secrets=refresh_secrets,
         tokens=tokens,
+        close=partial(_stop, heart),
         work_of=work_of,
     )
+
+
+def _heart(target: Target, api: RestateApi, scans: ScanGovernor) -> Heart | None:
+    if target.heartbeat is None:
+        return None
+    return Heart(target.name, target.heartbeat, api=api, scans=scans, clock=utc_now)
+
+
+def _stop(heart: Heart | None) -> None:
+    if heart is not None:
+        heart.close()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Annotated
 
 import typer
@@ -164,28 +166,28 @@ def _print(seen: _Seen) -> None:
 
 
 def _saw(component: Component, reading: Reading | None, seen: _Seen) -> str:
-    findings = seen.findings
     if reading is None:
         return "not read"
     if reading.status is not Status.OK:
         return f"{reading.reason}: {reading.error}{_refusal(component, reading, seen)}"
-    values = findings.values
-    match component:
-        case Component.INGRESS:
-            unexposed = values.get("services.unexposed") or []
-            return f"does not list {_names(unexposed)}" if unexposed else "answers"
-        case Component.ADMIN:
-            return f"Restate {values.get('admin.version', 'of unknown version')}{_expiry(seen)}"
-        case Component.DEPLOYMENTS:
-            return _deployments(findings)
-        case Component.SERVICES:
-            missing = values["services.missing"]
-            text = f"{len(values['services.registered'])} registered"
-            return f"{text}; missing {_names(missing)}" if missing else text
-        case Component.INVOCATIONS:
-            return _invocations(findings)
-        case Component.DRIFT:
-            return _drift(findings)
+    return _SAW[component](seen)
+
+
+def _ingress(seen: _Seen) -> str:
+    unexposed = seen.findings.values.get("services.unexposed") or []
+    return f"does not list {_names(unexposed)}" if unexposed else "answers"
+
+
+def _admin(seen: _Seen) -> str:
+    version = seen.findings.values.get("admin.version", "of unknown version")
+    return f"Restate {version}{_expiry(seen)}"
+
+
+def _services(seen: _Seen) -> str:
+    values = seen.findings.values
+    missing = values["services.missing"]
+    text = f"{len(values['services.registered'])} registered"
+    return f"{text}; missing {_names(missing)}" if missing else text
 
 
 def _expiry(seen: _Seen) -> str:
@@ -257,3 +259,18 @@ def _drift(findings: Findings) -> str:
 def _names(names: list[str]) -> str:
     shown = ", ".join(names[:5])
     return shown if len(names) <= 5 else f"{shown} and {len(names) - 5} more"  # noqa: PLR2004 - fits a line
+
+
+_SAW: Mapping[Component, Callable[[_Seen], str]] = MappingProxyType(
+    {
+        Component.INGRESS: _ingress,
+        Component.ADMIN: _admin,
+        Component.DEPLOYMENTS: lambda seen: _deployments(seen.findings),
+        Component.SERVICES: _services,
+        Component.INVOCATIONS: lambda seen: _invocations(seen.findings),
+        Component.DRIFT: lambda seen: _drift(seen.findings),
+        Component.HEARTBEAT: lambda _seen: "answers in time",
+        Component.NODE: lambda _seen: "runs all of its partitions",
+    }
+)
+"""What an ok reading is worth in a few words."""

@@ -29,6 +29,15 @@ def run(
             show_default=False,
         ),
     ] = None,
+    telemetry_path: Annotated[
+        str | None,
+        typer.Option(
+            "--web.telemetry-path",
+            help="Where the metrics are (/metrics).",
+            metavar="PATH",
+            show_default=False,
+        ),
+    ] = None,
     web_config: Annotated[
         Path | None,
         typer.Option(
@@ -62,6 +71,7 @@ def run(
     """
     flags = {
         "web_listen_address": listen_address,
+        "web_telemetry_path": telemetry_path,
         "web_config_file": None if web_config is None else web_config.absolute(),
         "max_mode": max_mode,
     }

@@ -15,6 +15,7 @@ from exporter.app.build import Built
 from exporter.app.engine import Engine
 from exporter.daemon.bulletin import Bulletin
 from exporter.daemon.chores import Chores
+from exporter.daemon.integrity import holds
 from exporter.daemon.reloads import Reloads
 from exporter.left_behind import look_after
 from exporter.metrics.exposition import Exposition, new_registry
@@ -44,6 +45,7 @@ _SWEEP_SECONDS = 1.0
 _LOOK_FOR_CHANGES_SECONDS = 10.0
 _LEFT_BEHIND_SECONDS = 10.0
 """At most, between two looks for operations whose owner died; oftener where leases are short."""
+_VERIFY_SECONDS = 3600.0
 _KEEPINGS = 4
 """How often the lease on the targets is renewed within its length."""
 _PATIENCE_SECONDS = 0.5
@@ -155,6 +157,7 @@ class Daemon:
         self._chores.every(REFRESH_SECONDS, self._refresh_keys)
         self._chores.every(_SWEEP_SECONDS, self.engine.alerts.look)
         self._chores.every(min(_LEFT_BEHIND_SECONDS, self._keeping_seconds), self._left_behind)
+        self._chores.every(_VERIFY_SECONDS, self._verify_ledger)
         self._chores.every(_LOOK_FOR_CHANGES_SECONDS, self._reloads.when_changed)
 
     async def drain(self) -> None:
@@ -249,7 +252,9 @@ class Daemon:
     def _reported(self, name: str) -> bool:
         backend = self.engine.backends[name]
         readings = self.engine.fleet.report(name).readings
-        return all(component in readings for component in backend.target.intervals)
+        # A heartbeat takes as long as it takes, and so does knowing anything of it.
+        wanted = backend.target.intervals.keys() - {Component.HEARTBEAT}
+        return all(component in readings for component in wanted)
 
     async def _sweep(self) -> None:
         now = self.engine.now()
@@ -273,6 +278,10 @@ class Daemon:
         if self._keyring is not None:
             with suppress(LedgerUnavailableError):  # rounds tell; what is known stays in force
                 await self._keyring.refresh()
+
+    async def _verify_ledger(self) -> None:
+        if await holds(self.engine.ledger):
+            self.instruments.ledger_verified(self.engine.now())
 
     async def _left_behind(self) -> None:
         if not self.engine.ownership.owned:

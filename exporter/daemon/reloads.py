@@ -113,7 +113,7 @@ def _tell_what_needs_a_restart(old: Configuration, new: Configuration) -> None:
         _log.warning("config.needs_restart", key="storage")
     if old.settings.web_listen_address != new.settings.web_listen_address:
         _log.warning("config.needs_restart", key="web_listen_address")
-    for key in ("lease", "log_level"):
+    for key in ("lease", "log_level", "web_telemetry_path"):
         if getattr(old.settings, key) != getattr(new.settings, key):
             _log.warning("config.needs_restart", key=key)
 

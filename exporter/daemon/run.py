@@ -70,6 +70,7 @@ async def run_daemon(configure: Callable[[], Configuration]) -> int:
                 clerk=daemon.clerk(),
                 access=daemon.access(front),
                 headers=lambda: front.headers,
+                telemetry_path=configuration.settings.web_telemetry_path,
             ),
             sock,
             tls=front.tls,

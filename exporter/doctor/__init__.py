@@ -7,8 +7,18 @@ together is left to ``model.findings``.
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from exporter.doctor import admin, deployments, drift, ingress, invocations, services
+from exporter.doctor import (
+    admin,
+    deployments,
+    drift,
+    heartbeat,
+    ingress,
+    invocations,
+    node,
+    services,
+)
 from exporter.doctor.governor import ScanGovernor
+from exporter.doctor.heart import Heart
 from exporter.doctor.probe import Probe, ProbeContext
 from exporter.doctor.run import probe_all
 from exporter.model.component import Component
@@ -21,8 +31,10 @@ PROBES: Mapping[Component, Probe] = MappingProxyType(
         Component.SERVICES: services.probe,
         Component.INVOCATIONS: invocations.probe,
         Component.DRIFT: drift.probe,
+        Component.HEARTBEAT: heartbeat.probe,
+        Component.NODE: node.probe,
     }
 )
 """The probes of a Restate environment: the extension point is this map."""
 
-__all__ = ["PROBES", "Probe", "ProbeContext", "ScanGovernor", "probe_all"]
+__all__ = ["PROBES", "Heart", "Probe", "ProbeContext", "ScanGovernor", "probe_all"]

@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 import structlog
 
-from exporter.doctor.probe import Probe, ProbeContext
+from exporter.doctor.probe import Probe, ProbeContext, Unwell
 from exporter.model.component import Component, Reason, Status
 from exporter.model.errors import CallFailedError
 from exporter.model.report import Reading
@@ -39,8 +39,8 @@ async def probe_all(
 ) -> tuple[Reading, ...]:
     """Run the probes of the components that are due, all at once, and return their readings.
 
-    A component without a probe has no reading. A probe that fails is a failed reading and touches
-    no other; only cancellation gets out.
+    A component without a probe, or about which there is nothing to say yet, has no reading. A probe
+    that fails is a failed reading and touches no other; only cancellation gets out.
     """
     async with asyncio.TaskGroup() as group:
         tasks = [
@@ -52,7 +52,7 @@ async def probe_all(
             for component in dict.fromkeys(due)
             if component in probes
         ]
-    return tuple(task.result() for task in tasks)
+    return tuple(reading for task in tasks if (reading := task.result()) is not None)
 
 
 class _Run:
@@ -72,12 +72,12 @@ class _Run:
         self._started_at = clock()
         self._began = monotonic()
 
-    async def read(self, probe: Probe, limit: timedelta) -> Reading:
+    async def read(self, probe: Probe, limit: timedelta) -> Reading | None:
         """Run the probe and turn what comes out into a reading."""
         deadline = asyncio.timeout(limit.total_seconds())
         try:
             async with deadline:
-                view = await probe(self._context)
+                seen = await probe(self._context)
         except CallFailedError as error:
             return self._failed(error)
         except Exception as error:  # noqa: BLE001 - a crash is a failed reading, never a failed round
@@ -86,7 +86,17 @@ class _Run:
                     CallFailedError(Reason.TIMEOUT, f"not done within {limit.total_seconds():g} s")
                 )
             return self._crashed(error)
-        return self._reading(Status.OK, latency_seconds=self._elapsed(), view=view)
+        if seen is None:
+            return None
+        if isinstance(seen, Unwell):
+            return self._reading(
+                seen.reason.status,
+                latency_seconds=self._elapsed(),
+                view=seen.view,
+                reason=seen.reason,
+                error=seen.error,
+            )
+        return self._reading(Status.OK, latency_seconds=self._elapsed(), view=seen)
 
     def _crashed(self, error: Exception) -> Reading:
         _log.error(

@@ -94,9 +94,9 @@ _process_gauge = _Row(Kind.GAUGE, Scope.PROCESS)
 _process_counter = _Row(Kind.COUNTER, Scope.PROCESS)
 _histogram = _Row(Kind.HISTOGRAM, Scope.PROCESS)
 
-_TIMERS = "This exporter probes on its own timers, not when it is scraped."
-_NEWEST = "As of the newest good reading; absent once that is stale."
-_LARGEST = "Only the largest values of a target are kept; see restate_medic_series_dropped_total."
+TIMERS = "This exporter probes on its own timers, not when it is scraped."
+NEWEST = "As of the newest good reading; absent once that is stale."
+LARGEST = "Only the largest values of a target are kept; see restate_medic_series_dropped_total."
 _SECONDS = "seconds"
 _WHEN = "Unix seconds"
 
@@ -109,7 +109,7 @@ TARGET_FAMILIES: tuple[Family, ...] = (
     ),
     _gauge(
         "up",
-        f"1 when ingress and admin are both ok, 0 otherwise, also while unknown. {_TIMERS}",
+        f"1 when ingress and admin are both ok, 0 otherwise, also while unknown. {TIMERS}",
     ),
     _gauge("target_owned", "1 when this instance is the one that may act on the target."),
     _gauge(
@@ -120,7 +120,7 @@ TARGET_FAMILIES: tuple[Family, ...] = (
     _gauge(
         "component_status",
         "1 for the present status of the component, 0 for the others (ok, degraded, unreachable, "
-        f"unknown: no fresh reading, off: not probed). {_TIMERS}",
+        f"unknown: no fresh reading, off: not probed). {TIMERS}",
         "component",
         "status",
     ),
@@ -138,7 +138,7 @@ TARGET_FAMILIES: tuple[Family, ...] = (
     ),
     _gauge(
         "component_last_run_timestamp_seconds",
-        f"When the component was last probed, whatever the result. {_TIMERS}",
+        f"When the component was last probed, whatever the result. {TIMERS}",
         "component",
         unit=_WHEN,
     ),
@@ -148,7 +148,7 @@ TARGET_FAMILIES: tuple[Family, ...] = (
         "component",
         unit=_WHEN,
     ),
-    _counter("probes_total", f"Probes run. {_TIMERS}", "component", unit="probes"),
+    _counter("probes_total", f"Probes run. {TIMERS}", "component", unit="probes"),
     _counter(
         "probe_failures_total",
         "Probes whose result was not ok, by reason.",
@@ -159,7 +159,7 @@ TARGET_FAMILIES: tuple[Family, ...] = (
     _gauge(
         "deployments",
         "Registered deployments by state (active, draining, drained, unknown) and owner (ours, "
-        f"foreign, protected). {_NEWEST}",
+        f"foreign, protected). {NEWEST}",
         "state",
         "owner",
         unit="deployments",
@@ -167,26 +167,26 @@ TARGET_FAMILIES: tuple[Family, ...] = (
     _gauge(
         "services",
         "Services by state: registered, missing (expected but not registered), unexposed "
-        f"(registered but absent at the ingress). {_NEWEST}",
+        f"(registered but absent at the ingress). {NEWEST}",
         "state",
         unit="services",
     ),
     _gauge(
         "worker_drift",
         "Differences between what the workers offer and what is registered, by change (added, "
-        f"dropped, changed, type_changed). {_NEWEST}",
+        f"dropped, changed, type_changed). {NEWEST}",
         "change",
         unit="services and handlers",
     ),
     _gauge(
         "invocations",
-        f"Invocations that are not completed, by status. {_NEWEST}",
+        f"Invocations that are not completed, by status. {NEWEST}",
         "status",
         unit="invocations",
     ),
     _gauge(
         "service_invocations",
-        f"Invocations that are not completed, by service and status. {_NEWEST} {_LARGEST}",
+        f"Invocations that are not completed, by service and status. {NEWEST} {LARGEST}",
         "restate_service",
         "status",
         unit="invocations",
@@ -194,7 +194,7 @@ TARGET_FAMILIES: tuple[Family, ...] = (
     ),
     _gauge(
         "deployment_invocations",
-        f"Invocations that are not completed and pinned to the deployment. {_NEWEST} {_LARGEST}",
+        f"Invocations that are not completed and pinned to the deployment. {NEWEST} {LARGEST}",
         "deployment",
         unit="invocations",
         capped=True,
@@ -202,28 +202,53 @@ TARGET_FAMILIES: tuple[Family, ...] = (
     _gauge(
         "oldest_invocation_age_seconds",
         "Age of the oldest invocation that is not completed, by status: since it was created, or "
-        f"for paused ones since it was paused. {_NEWEST}",
+        f"for paused ones since it was paused. {NEWEST}",
         "status",
         unit=_SECONDS,
     ),
     _gauge(
+        "service_oldest_invocation_age_seconds",
+        "Age of the oldest invocation that is not completed, by service and status: since it was "
+        f"created, or for paused ones since it was paused. {NEWEST} {LARGEST}",
+        "restate_service",
+        "status",
+        unit=_SECONDS,
+        capped=True,
+    ),
+    _gauge(
         "zombie_invocations",
         "Invocations that are not completed and pinned to a deployment that no longer exists. "
-        f"{_NEWEST}",
+        f"{NEWEST}",
         unit="invocations",
     ),
     _gauge(
         "failed_workflows",
         "Workflow keys whose run has failed, at least (a long list is cut), by workflow. "
-        f"{_NEWEST} {_LARGEST}",
+        f"{NEWEST} {LARGEST}",
         "restate_service",
         unit="keys",
         capped=True,
     ),
     _gauge(
         "scan_duration_seconds",
-        f"How long the newest scan of the invocations took on the server. {_NEWEST}",
+        f"How long the newest scan of the invocations took on the server. {NEWEST}",
         unit=_SECONDS,
+    ),
+    _gauge(
+        "heartbeat_duration_seconds",
+        "How long the newest heartbeat that succeeded took, from handing its invocation in to its "
+        "stored end; absent until one has.",
+        unit=_SECONDS,
+    ),
+    _gauge(
+        "heartbeat_last_success_timestamp_seconds",
+        "When a heartbeat last succeeded; absent until one has.",
+        unit=_WHEN,
+    ),
+    _gauge(
+        "partitions_blocked",
+        f"Partitions that the node at node_url says it cannot run. {NEWEST}",
+        unit="partitions",
     ),
     _gauge(
         "policy_held_since_timestamp_seconds",
@@ -342,6 +367,12 @@ PROCESS_FAMILIES: tuple[Family, ...] = (
     ),
     _process_gauge(
         "ledger_head_sequence", "Sequence number of the ledger's newest entry.", unit="entries"
+    ),
+    _process_gauge(
+        "ledger_verified_timestamp_seconds",
+        "When the ledger's chain of hashes was last read as a whole and held; absent until then. "
+        "It is read at the start and every hour.",
+        unit=_WHEN,
     ),
     _histogram(
         "round_lag_seconds",

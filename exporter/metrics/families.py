@@ -16,6 +16,7 @@ from exporter.metrics.catalogue import CATALOGUE
 from exporter.model.component import Component, Status
 from exporter.model.facts import age_of
 from exporter.model.findings import Findings
+from exporter.model.heartbeat import HeartbeatView
 from exporter.model.report import Reading
 from exporter.model.views import (
     STATUSES,
@@ -110,6 +111,20 @@ def value_rows(known: Findings) -> Iterator[NamedRows]:
             },
         )
     yield from _invocations(known)
+    if known.heartbeat is not None:
+        yield from _heartbeat(known.heartbeat)
+    if known.node is not None:
+        yield "partitions_blocked", {(): float(len(known.node.blocked))}
+
+
+def _heartbeat(view: HeartbeatView) -> Iterator[NamedRows]:
+    if view.seconds is not None:
+        yield "heartbeat_duration_seconds", {(): view.seconds}
+    if view.last_success_at is not None:
+        yield (
+            "heartbeat_last_success_timestamp_seconds",
+            {(): view.last_success_at.timestamp()},
+        )
 
 
 def _deployments(known: Findings) -> Iterator[NamedRows]:
@@ -146,7 +161,12 @@ def _invocations(known: Findings) -> Iterator[NamedRows]:
     yield "invocations", _floats(statuses)
     yield "service_invocations", _floats(services)
     yield "deployment_invocations", _floats(pinned)
-    yield "oldest_invocation_age_seconds", _oldest(active, known.at)
+    by_service = _oldest(active, known.at)
+    oldest: dict[tuple[str, ...], float] = {}
+    for (_, status), age in by_service.items():
+        oldest[status,] = max(oldest.get((status,), 0.0), age)
+    yield "oldest_invocation_age_seconds", oldest
+    yield "service_oldest_invocation_age_seconds", by_service
     if "invocations.zombies" in known.values:
         yield "zombie_invocations", {(): float(known.values["invocations.zombies"])}
     yield "failed_workflows", _failed(known, scan)
@@ -162,10 +182,11 @@ def _failed(known: Findings, scan: InvocationsView) -> Rows:
     return _floats(failed)
 
 
-def _oldest(active: list[InvocationGroup], now: datetime) -> Rows:
+def _oldest(active: list[InvocationGroup], now: datetime) -> dict[tuple[str, ...], float]:
+    """The age of the oldest by service and status: since it was created, or paused."""
     oldest: dict[tuple[str, ...], float] = {}
     for group in active:
-        key = (label(group.status),)
+        key = (label(group.service), label(group.status))
         since = group.oldest_modified_at if group.status == "paused" else group.oldest_created_at
         oldest[key] = max(oldest.get(key, 0.0), age_of(since, now).total_seconds())
     return oldest

@@ -60,7 +60,7 @@ class Instruments:
         self._max_series = max_series
         self._targets: dict[str, TargetMetrics] = {}
         self._storms: frozenset[str] = frozenset()
-        make = _Maker(registry)
+        make = self._make = _Maker(registry)
         make.gauge("build_info").labels(version, revision).set(1)
         self._probe_duration = make.histogram("probe_duration_seconds")
         self._policy_mode = make.gauge("policy_mode")
@@ -80,6 +80,7 @@ class Instruments:
         self._auth_failures = make.counter("auth_failures_total")
         self._ledger_failures = make.counter("ledger_write_failures_total")
         self._ledger_head = make.gauge("ledger_head_sequence")
+        self._ledger_verified: Gauge | None = None
         self._round_lag = make.histogram("round_lag_seconds")
         self._rounds_skipped = make.counter("rounds_skipped_total")
         self._series_dropped = make.counter("series_dropped_total")
@@ -277,6 +278,12 @@ class Instruments:
     def ledger_head(self, sequence: int) -> None:
         """Say the sequence number of the newest entry."""
         self._ledger_head.set(sequence)
+
+    def ledger_verified(self, at: datetime) -> None:
+        """Say when the whole chain was last found to hold."""
+        if self._ledger_verified is None:  # a gauge without labels would be 0 from the start
+            self._ledger_verified = self._make.gauge("ledger_verified_timestamp_seconds")
+        self._ledger_verified.set(at.timestamp())
 
     def _render(self, target: str, now: datetime) -> None:
         self._exposition.render(target, self._targets[target].collect(now).families)

@@ -136,12 +136,12 @@ class TargetMetrics:
         yield "breaker_open", {(name,): float(is_open) for name, is_open in self.breakers.items()}
 
     def _known(self, findings: Findings) -> Findings:
-        """Findings as if each component that failed now still said what it said when it was ok.
+        """Findings as if each component that tells nothing now still said what it last said.
 
         A good reading that went stale is unknown here too, so its values are gone.
         """
         newest = self._report.readings
-        failed = {c for c, r in newest.items() if r.status is not Status.OK}
+        failed = {c for c, r in newest.items() if r.view is None}
         older = {c: self._good[c] for c in failed if c in self._good}
         if not older:
             return findings

@@ -18,6 +18,8 @@ class Component(StrEnum):
     SERVICES = "services"
     INVOCATIONS = "invocations"
     DRIFT = "drift"
+    HEARTBEAT = "heartbeat"
+    NODE = "node"
 
 
 RECOVERY_API_COMPONENTS = (
@@ -64,6 +66,14 @@ class Reason(StrEnum):
     THROTTLED = "throttled"
     QUERY_FAILED = "query_failed"
     INTERNAL = "internal"
+    NOT_REGISTERED = "not_registered"
+    """The heartbeat's service or handler is not registered."""
+    LATE = "late"
+    """The heartbeat's invocation is not done in time, or was not."""
+    FAILED = "failed"
+    """The heartbeat's invocation ended in a failure."""
+    BLOCKED = "blocked"
+    """The node says that it cannot run some of its partitions."""
     REPORTED = "reported"
     """A remote operator API says that it is not ok, in its own words."""
 

@@ -10,6 +10,7 @@ from exporter.model.component import Component, Status
 from exporter.model.deployments import DeploymentFact, classify
 from exporter.model.facts import failed_keys, total_drift, worker_fact
 from exporter.model.findings import NEVER, ComponentState, Findings, Item, Tally, WorkerFact
+from exporter.model.heartbeat import HeartbeatView
 from exporter.model.items import (
     deployment_item,
     failed_item,
@@ -23,6 +24,7 @@ from exporter.model.values import (
     always,
     deployment_values,
     drift_values,
+    heartbeat_values,
     invocation_values,
     service_values,
     summary_values,
@@ -35,6 +37,7 @@ from exporter.model.views import (
     IngressView,
     InvocationSummary,
     InvocationsView,
+    NodeView,
     ServiceList,
     ServicesView,
 )
@@ -52,6 +55,8 @@ def derive(report: Report, target: Target, *, now: datetime, tally: Tally = _NO_
     scan = report.view(Component.INVOCATIONS, InvocationsView, now)
     summary = report.view(Component.INVOCATIONS, InvocationSummary, now)
     drift = report.view(Component.DRIFT, DriftView, now)
+    heartbeat = report.view(Component.HEARTBEAT, HeartbeatView, now)
+    node = report.view(Component.NODE, NodeView, now)
     deployments = classify(report, target, now)
     workers = tuple(
         worker_fact(w, target, deployments, names, drift, report.carried) for w in target.workers
@@ -71,6 +76,10 @@ def derive(report: Report, target: Target, *, now: datetime, tally: Tally = _NO_
         values |= invocation_values(scan, failed, now)
     if summary is not None:
         values |= summary_values(summary)
+    if heartbeat is not None:
+        values |= heartbeat_values(heartbeat, now)
+    if node is not None:
+        values["node.partitions_blocked"] = len(node.blocked)
     items = _items(workers, deployments, failed, scan, services, tally, now)
     if summary is not None:
         keyed = [failure_item(f, tally, now) for f in summary.recent_failures if f.key is not None]
@@ -89,6 +98,8 @@ def derive(report: Report, target: Target, *, now: datetime, tally: Tally = _NO_
         services=services,
         invocations=scan or summary,
         admin=admin,
+        heartbeat=heartbeat,
+        node=node,
         failed_keys=None if failed is None else Counter(r.service for r in failed),
     )
 

@@ -13,11 +13,13 @@ from typing import Any
 from exporter.model.component import Component, Reason, Status
 from exporter.model.deployments import DeploymentFact
 from exporter.model.drift import Drift
+from exporter.model.heartbeat import HeartbeatView
 from exporter.model.target import Target
 from exporter.model.views import (
     AdminView,
     InvocationSummary,
     InvocationsView,
+    NodeView,
     Reachable,
     ServicesView,
 )
@@ -80,6 +82,8 @@ class Findings:
     services: ServicesView | None = None
     invocations: InvocationsView | InvocationSummary | None = None
     admin: AdminView | None = None
+    heartbeat: HeartbeatView | None = None
+    node: NodeView | None = None
     failed_keys: Mapping[str, int] | None = None
     """Failed workflow keys by service."""
 

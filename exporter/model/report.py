@@ -16,7 +16,11 @@ _V = TypeVar("_V")
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One component, probed once. ``view`` is present exactly when ``status`` is ok."""
+    """One component, probed once. ``view`` is what is known, so it is present when it is ok.
+
+    Without one nothing is known. With one a reading may still not be ok: what was seen is that the
+    component is not well (a heartbeat that is late, partitions that are blocked).
+    """
 
     component: Component
     status: Status
@@ -89,11 +93,11 @@ class Report:
         return reading.status
 
     def view(self, component: Component, kind: type[_V], now: datetime) -> _V | None:
-        """What the component's reading saw, if it is ok and fresh; otherwise None: unknown."""
-        if self.status(component, now) is not Status.OK:
+        """What the component's reading saw, if it is fresh and saw it; otherwise None: unknown."""
+        reading = self.readings.get(component)
+        if reading is None or not reading.fresh(now):
             return None
-        view = self.readings[component].view
-        return view if isinstance(view, kind) else None
+        return reading.view if isinstance(reading.view, kind) else None
 
     def begun_since(self, component: Component, moment: datetime) -> bool:
         """Whether the component was read by a probe that began after ``moment``."""

@@ -10,6 +10,7 @@ from typing import Literal
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from exporter.model.component import Component
+from exporter.model.heartbeat import Heartbeat
 
 TargetKind = Literal["restate", "dalp"]
 
@@ -80,6 +81,8 @@ class Target:
     """A deployment whose metadata has all of these pairs is never touched (empty: none is)."""
     intervals: Mapping[Component, timedelta] = field(default_factory=lambda: DEFAULT_INTERVALS)
     """The components that are probed, and how often. A component that is absent is ``off``."""
+    heartbeat: Heartbeat | None = None
+    """The invocation that is made now and then; None: none ever is."""
 
     @property
     def expected(self) -> frozenset[str]:

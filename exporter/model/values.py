@@ -15,6 +15,7 @@ from exporter.model.deployments import DeploymentFact
 from exporter.model.drift import Drift
 from exporter.model.facts import age_of, counted, is_stable
 from exporter.model.findings import ComponentState, WorkerFact
+from exporter.model.heartbeat import HeartbeatView
 from exporter.model.report import Carried
 from exporter.model.target import Target
 from exporter.model.views import (
@@ -146,6 +147,14 @@ def summary_values(summary: InvocationSummary) -> dict[str, Any]:
         **{f"invocations.{status}": n for status, n in counts.items() if n is not None},
         "workflows.complete": summary.complete,
     }
+
+
+def heartbeat_values(view: HeartbeatView, now: datetime) -> dict[str, Any]:
+    """Whether the newest beat is or was late, and how long ago one last succeeded, if ever."""
+    values: dict[str, Any] = {"heartbeat.late": view.late}
+    if view.last_success_at is not None:
+        values["heartbeat.last_success_age"] = age_of(view.last_success_at, now)
+    return values
 
 
 def zombie_count(scan: InvocationsView) -> int | None:

@@ -119,6 +119,24 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("invocations.complete", _B, _INVOCATIONS, "the lists of invocations were not cut"),
     Variable("workflows.failed", _I, _INVOCATIONS, "workflow keys whose run failed"),
     Variable("workflows.complete", _B, _INVOCATIONS, "the list of failed keys was not cut"),
+    Variable(
+        "heartbeat.late",
+        _B,
+        frozenset({_C.HEARTBEAT}),
+        "the newest heartbeat takes, or took, longer than it should",
+    ),
+    Variable(
+        "heartbeat.last_success_age",
+        _D,
+        frozenset({_C.HEARTBEAT}),
+        "since a heartbeat last succeeded; unknown until one has",
+    ),
+    Variable(
+        "node.partitions_blocked",
+        _I,
+        frozenset({_C.NODE}),
+        "partitions that the node says it cannot run",
+    ),
 )
 
 _WORKERS = _fields(
@@ -194,6 +212,3 @@ ITEM_KINDS: Mapping[str, ItemKind] = MappingProxyType(
         )
     }
 )
-
-UNBUILT_PREFIXES = ("heartbeat.", "node.")
-"""Designed, but not built yet: a condition that names one is refused when it is loaded."""

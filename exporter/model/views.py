@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
+from exporter.model.heartbeat import HeartbeatView
+
 ServiceType = Literal["service", "object", "workflow"]
 Reachable = Literal["yes", "no", "unknown"]
 DeploymentKind = Literal["http", "lambda"]
@@ -309,6 +311,16 @@ class DriftView:
         return next((d for d in self.discoveries if d.url == url), None)
 
 
+@dataclass(frozen=True, slots=True)
+class NodeView:
+    """What one node's own metrics say of the partitions it should run."""
+
+    partitions: int
+    """In the whole cluster."""
+    blocked: tuple[str, ...]
+    """Those that this node cannot run, with why (``3: ahead_of_log``)."""
+
+
 View = (
     IngressView
     | AdminView
@@ -318,4 +330,6 @@ View = (
     | InvocationSummary
     | InvocationsView
     | DriftView
+    | HeartbeatView
+    | NodeView
 )

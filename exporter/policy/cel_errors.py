@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from exporter.model.errors import MedicError
-from exporter.model.variables import ITEM_KINDS, UNBUILT_PREFIXES, VARIABLES
+from exporter.model.variables import ITEM_KINDS, VARIABLES
 from exporter.policy.words import did_you_mean, listing
 
 _LINE = re.compile(r"ERROR: <input>:(\d+):(\d+): (.*?)(?: \[[A-Z_]+\])?$", re.MULTILINE)
@@ -94,8 +94,6 @@ def bad_literals(source: str, error_of: Callable[[str], str | None]) -> list[Com
 def _undeclared(source: str, start: int, name: str, for_each: str | None) -> str:
     if source[start + len(name) :].lstrip().startswith("("):
         return f"{name!r} is not a function{did_you_mean(name, _FUNCTIONS)}"
-    if f"{name}.".startswith(UNBUILT_PREFIXES):
-        return f"{name!r} is not built yet in this version; leave it out"
     if name == "item" or name.startswith("item."):
         return _undeclared_item(name, for_each)
     names = [v.name for v in VARIABLES]

@@ -33,7 +33,7 @@ from exporter.policy.circumstances import (
 from exporter.policy.limits import exhausted
 from exporter.policy.waiting import ENOUGH_READINGS
 
-_FREEZING = frozenset({Reason.THROTTLED, Reason.QUERY_FAILED})
+_FREEZING = frozenset({Reason.THROTTLED, Reason.QUERY_FAILED, Reason.BLOCKED})
 _SCOPES = MappingProxyType(
     {
         HoldReason.LIMIT_ITEM: "item",
@@ -60,7 +60,7 @@ def ledger_unavailable(case: Case) -> Verdict:
 
 
 def frozen(case: Case) -> Verdict:
-    """The server is throttling or its queries break: whatever it is, do not add to it."""
+    """The server throttles, its queries break, its partitions are blocked: do not add to it."""
     for component, state in case.findings.components.items():
         if state.status is Status.OK:
             continue

@@ -6,7 +6,6 @@ from typing import Any
 
 import structlog
 
-from exporter.lease_guard import LeaseGuard
 from exporter.model.errors import (
     CallFailedError,
     MedicError,
@@ -15,6 +14,7 @@ from exporter.model.errors import (
     StoppedError,
 )
 from exporter.model.operation import Outcome
+from exporter.remediate.lease_guard import LeaseGuard
 from exporter.restate_api import DiscoveryFailedError
 
 _log = structlog.get_logger(__name__)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from exporter.lease_guard import LeaseGuard, StillAllowed, always_allowed
 from exporter.model.errors import (
     LeaseLostError,
     LedgerUnavailableError,
@@ -18,8 +17,9 @@ from exporter.model.errors import (
 )
 from exporter.model.operation import ActResult, Operation, Outcome, Phase, Plan, Request
 from exporter.remediate.endings import known_of, outcome_of, told
+from exporter.remediate.lease_guard import LeaseGuard, StillAllowed, always_allowed
 from exporter.remediate.preflight import context_of
-from exporter.verification import Verification, Verifier
+from exporter.remediate.verification import Verification, Verifier
 
 if TYPE_CHECKING:
     from exporter.backends.backend import Backend

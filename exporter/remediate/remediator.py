@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from exporter.lease_guard import StillAllowed, always_allowed, kept_lease
 from exporter.model.decision import Mode, Subject
 from exporter.model.errors import (
     CallFailedError,
@@ -27,12 +26,13 @@ from exporter.model.errors import (
     StoppedError,
 )
 from exporter.model.operation import ActResult, Fence, Operation, Outcome, Plan, Request
-from exporter.refusals import Refusals
 from exporter.remediate.endings import told
 from exporter.remediate.execution import Execution, Job, OnClosed
+from exporter.remediate.lease_guard import StillAllowed, always_allowed, kept_lease
 from exporter.remediate.preflight import context_of, remedy_of
+from exporter.remediate.refusals import Refusals
 from exporter.remediate.tasks import Tasks
-from exporter.verification import Verification, Verifier
+from exporter.remediate.verification import Verification, Verifier
 
 if TYPE_CHECKING:
     from exporter.backends.backend import Backend

@@ -13,6 +13,7 @@ from exporter.restate_api.admin import (
     WholeRegistration,
 )
 from exporter.restate_api.api import RestateApi, connect
+from exporter.restate_api.beats import Beats, KnownBeat, NotRegisteredError, Sent
 from exporter.restate_api.errors import DiscoveryFailedError
 from exporter.restate_api.ingress import Ingress
 from exporter.restate_api.invocations import (
@@ -32,20 +33,24 @@ __all__ = [
     "JOURNAL_MISMATCH",
     "LIST_LIMIT",
     "Admin",
+    "Beats",
     "Discovered",
     "DiscoveryFailedError",
     "Exact",
     "GroupedScan",
     "Ingress",
     "Invocations",
+    "KnownBeat",
     "Lifecycle",
     "Listed",
     "Lookups",
+    "NotRegisteredError",
     "Query",
     "Registration",
     "RestateApi",
     "Retrying",
     "Said",
+    "Sent",
     "ServiceDetails",
     "WholeRegistration",
     "Written",

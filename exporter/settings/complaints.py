@@ -13,25 +13,28 @@ from pydantic_core import ErrorDetails
 
 from exporter.model.redact import redact_text
 from exporter.policy.complaints import where
-from exporter.policy.document import Document, Mark
+from exporter.policy.document import Document
 from exporter.policy.words import did_you_mean
 from exporter.settings.alertmanager import AlertmanagerSettings, BasicAuthSettings
+from exporter.settings.files import line
 from exporter.settings.schema import ENV_PREFIX, Settings
 from exporter.settings.secrets import SecretRef
 from exporter.settings.sections import LimitSettings, NotifierSettings, StorageSettings
 from exporter.settings.targets import (
     DalpSettings,
+    HeartbeatSettings,
     ProtectSettings,
     TargetSettings,
     WorkerSettings,
 )
 
-_SECTIONS: Mapping[str, type[BaseModel]] = {
+SECTIONS: Mapping[str, type[BaseModel]] = {
     "": Settings,
     "targets": TargetSettings,
     "workers": WorkerSettings,
     "protect": ProtectSettings,
     "dalp": DalpSettings,
+    "heartbeat": HeartbeatSettings,
     "storage": StorageSettings,
     "limits": LimitSettings,
     "alertmanager": AlertmanagerSettings,
@@ -60,26 +63,25 @@ _MENDS: Mapping[str, str] = {
 _Path = tuple[int | str, ...]
 
 
-def line(file: Path, mark: Mark, message: str) -> str:
-    """One problem with its place, without secrets."""
-    return redact_text(f"{file}:{mark.line}:{mark.column}: {message}")
-
-
 def spell(
     error: ErrorDetails,
     file: Path | None,
     document: Document,
     flags: Mapping[str, Any],
     *,
-    sections: Mapping[str, type[BaseModel]] = _SECTIONS,
+    sections: Mapping[str, type[BaseModel]] = SECTIONS,
+    layered: bool = True,
 ) -> str:
-    """Say one validation error, at the place of the value that counts: flag, variable or file."""
+    """Say one validation error, at the place of the value that counts: flag, variable or file.
+
+    What is not ``layered`` comes from the file alone.
+    """
     path = tuple(error["loc"])
     said = _message(error, path, sections)
     message = f"{where(path)}: {said}" if path else said
     if path and path[0] in flags:
         return redact_text(f"command line: {message}")
-    if variable := _variable(path):
+    if layered and (variable := _variable(path)):
         return redact_text(f"{variable}: {message}")
     if file is None:
         return redact_text(f"configuration: {message}")

@@ -83,6 +83,25 @@ ServiceUrl = Annotated[str, BeforeValidator(_service_url)]
 BaseUrl = Annotated[str, BeforeValidator(_base_url)]
 
 
+_PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
+_TAKEN = ("-", "api", "audit", "openapi.json", "policies", "targets")
+
+
+def _telemetry_path(value: object) -> str:
+    path = str(value)
+    if not _PATH.fullmatch(path):
+        msg = f"{path!r} is not a path; write one such as /metrics, without / at the end, ? and #"
+        raise ValueError(msg)
+    if path.split("/")[1] in _TAKEN:
+        msg = f"{path!r} is the place of something else; write one such as /metrics"
+        raise ValueError(msg)
+    return path
+
+
+TelemetryPath = Annotated[str, BeforeValidator(_telemetry_path)]
+"""Where the metrics are; nothing else is there or below."""
+
+
 def problem(path: tuple[int | str, ...], message: str) -> ValidationError:
     """A problem at a part of the value under validation."""
     return problems({path: message})

@@ -9,7 +9,7 @@ from __future__ import annotations
 import glob
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,11 +23,14 @@ from pydantic_settings import SettingsError
 from exporter.model.errors import ConfigurationError
 from exporter.model.target import Target
 from exporter.model.token import TokenKind, expiry_of, kind_of
-from exporter.policy.document import Document, DocumentError, Mark, read_document
+from exporter.policy.document import Document, Mark
+from exporter.policy.document import Path as KeyPath
 from exporter.policy.words import did_you_mean
-from exporter.settings.complaints import line, spell, undecodable
-from exporter.settings.schema import DEFAULT_POLICIES, ENV_PREFIX, Settings
+from exporter.settings.complaints import spell, undecodable
+from exporter.settings.files import expand, line, read, with_secrets
+from exporter.settings.schema import DEFAULT_POLICIES, ENV_PREFIX, SOME_TARGET, Settings
 from exporter.settings.secrets import SecretRef
+from exporter.settings.target_files import Filed, read_target_files, refuse_duplicates
 from exporter.settings.web_config import WebConfig, load_web_config
 
 _LOCALHOST = {
@@ -43,8 +46,6 @@ SERVICE_URL_VARIABLE = f"{ENV_PREFIX}SERVICE_URL"
 KEY_VARIABLE = f"{ENV_PREFIX}KEY"
 """The key that commands show a daemon, where no file is named."""
 _SQLITE = "sqlite:///"
-_SECRETS = ("ingress_token", "admin_token", "api_key", "webhook", "token", "password")
-_SECTIONS_WITH_SECRETS = ("dalp", "basic_auth")
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,8 @@ class Configuration:
     settings: Settings
     base: Path
     file: Path | None = None
+    filed: tuple[Filed, ...] = ()
+    """Where the last of the targets come from; those before them are the configuration's own."""
 
     @cached_property
     def targets(self) -> tuple[Target, ...]:
@@ -94,8 +97,8 @@ class Configuration:
     def notes(self, now: datetime) -> tuple[str, ...]:
         """What is possible and probably not meant: admin tokens that will be refused."""
         found = []
-        for number, target in enumerate(self.settings.targets):
-            key, ingress = f"targets[{number}].admin_token", _secret(target.ingress_token)
+        for place, target in zip(self._places(), self.settings.targets, strict=True):
+            key, ingress = f"{place}.admin_token", _secret(target.ingress_token)
             token = _secret(target.admin_token)
             expires = expiry_of(token)
             if kind_of(token) is TokenKind.API_KEY and token == ingress:
@@ -111,6 +114,13 @@ class Configuration:
             elif kind_of(token) is TokenKind.JWT and expires is not None and expires <= now:
                 found.append(f"{key}: is a JWT that expired at {expires:%F %T}Z: log in again")
         return tuple(found)
+
+    def _places(self) -> Iterator[str]:
+        """Where each target is written."""
+        own = len(self.settings.targets) - sum(len(one.targets) for one in self.filed)
+        yield from (f"targets[{number}]" for number in range(own))
+        for one in self.filed:
+            yield from (f"{one.file}: [{number}]" for number in range(len(one.targets)))
 
     def fingerprint(self) -> str:
         """A text that changes with the content of the file, the policies and the secret files.
@@ -137,6 +147,7 @@ class Configuration:
             files.append(self._web_config_file)
             with suppress(ConfigurationError):
                 files += self.web.files
+        files += expand(self.settings.target_files, self.base)
         for target in self.settings.targets:
             files += [ref.file for ref in target.secrets if ref.file is not None]
         webhooks = (notifier.webhook.file for notifier in self.settings.notifiers.values())
@@ -181,7 +192,7 @@ def load(file: Path | None, *, flags: Mapping[str, Any] | None = None) -> Config
     base = Path.cwd()
     if file is not None:
         base = file.absolute().parent
-        document = _read(file)
+        document = read(file)
         given = _beside(base, document.data) if isinstance(document.data, dict) else {}
         problems += [line(file, p.mark, p.message) for p in document.problems]
         if document.data is not None and not isinstance(document.data, dict):
@@ -197,7 +208,31 @@ def load(file: Path | None, *, flags: Mapping[str, Any] | None = None) -> Config
         raise ConfigurationError(lines) from error
     except SettingsError as error:
         raise ConfigurationError(undecodable()) from error
-    return Configuration(settings, base, file)
+    return _with_filed(Configuration(settings, base, file), document)
+
+
+def _with_filed(configuration: Configuration, document: Document) -> Configuration:
+    """The same, with the targets of its target files after its own."""
+    settings = configuration.settings
+
+    def told(path: KeyPath, message: str) -> str:
+        file = configuration.file
+        if file is None or "target_files" not in (document.data or {}):
+            return f"target_files: {message}"
+        return line(file, document.mark(path), f"target_files: {message}")
+
+    filed = read_target_files(
+        settings.target_files,
+        configuration.base,
+        place=lambda number, message: told(("target_files", number), message),
+    )
+    refuse_duplicates(settings.targets, filed)
+    targets = (*settings.targets, *(target for one in filed for target in one.targets))
+    if not targets:
+        msg = f"name no target, and neither does targets; {SOME_TARGET}"
+        raise ConfigurationError([told(("target_files",), msg)])
+    merged = settings.model_copy(update={"targets": targets})
+    return Configuration(merged, configuration.base, configuration.file, filed)
 
 
 def _beside(base: Path, given: dict[str, Any]) -> dict[str, Any]:
@@ -205,41 +240,12 @@ def _beside(base: Path, given: dict[str, Any]) -> dict[str, Any]:
     result = dict(given)
     targets, notifiers = given.get("targets"), given.get("notifiers")
     if "alertmanager" in given:
-        result["alertmanager"] = _with_secrets(base, given["alertmanager"])
+        result["alertmanager"] = with_secrets(base, given["alertmanager"])
     if isinstance(targets, list):
-        result["targets"] = [_with_secrets(base, target) for target in targets]
+        result["targets"] = [with_secrets(base, target) for target in targets]
     if isinstance(notifiers, dict):
-        result["notifiers"] = {n: _with_secrets(base, one) for n, one in notifiers.items()}
+        result["notifiers"] = {n: with_secrets(base, one) for n, one in notifiers.items()}
     return result
-
-
-def _with_secrets(base: Path, section: object) -> object:
-    if not isinstance(section, dict):
-        return section
-    for inner in _SECTIONS_WITH_SECRETS:
-        if isinstance(section.get(inner), dict):
-            section = section | {inner: _with_secrets(base, section[inner])}
-    refs = {key: section.get(key) for key in _SECRETS}
-    return section | {
-        key: {**ref, "file": str(base / ref["file"])}
-        for key, ref in refs.items()
-        if isinstance(ref, dict) and isinstance(ref.get("file"), str)
-    }
-
-
-def _read(file: Path) -> Document:
-    try:
-        data = file.read_bytes()
-        return read_document(data.decode("utf-8"))
-    except DocumentError as error:
-        raise ConfigurationError([line(file, error.problem.mark, error.problem.message)]) from error
-    except UnicodeDecodeError as error:
-        before = error.object[: error.start]
-        mark = Mark(before.count(b"\n") + 1, error.start - before.rfind(b"\n"))
-        raise ConfigurationError([line(file, mark, "is not UTF-8; save it as UTF-8")]) from error
-    except OSError as error:
-        msg = f"{file}: cannot be read ({error.strerror}); name an existing file"
-        raise ConfigurationError([msg]) from error
 
 
 def _unknown_variables() -> list[str]:

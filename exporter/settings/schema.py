@@ -11,7 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -29,6 +29,7 @@ from exporter.settings.fields import (
     Lease,
     NotBuilt,
     ServiceUrl,
+    TelemetryPath,
     plain_name,
     problem,
 )
@@ -45,6 +46,7 @@ DEFAULT_LISTEN = "127.0.0.1:9970"
 DEFAULT_POLICIES = ("policies/*.yaml", "policies/*.yml")
 _ADDRESS = re.compile(r"(?:\[[^\[\]\s]+\]|[^:\[\]\s/]*):(?P<port>[0-9]{1,5})")
 _LAST_PORT = 65535
+SOME_TARGET = "write targets: [{name: …, ingress_url: …, admin_url: …}]"
 _FLAGS = "\0flags"
 """No key of a YAML file can be this."""
 
@@ -59,8 +61,9 @@ class Settings(BaseSettings):
         env_nested_delimiter="__",
         validate_default=False,
     )
+    target_files: tuple[str, ...] = ()
+    """Files of more targets, or patterns of such files, from where the configuration is."""
     targets: tuple[TargetSettings, ...]
-    target_files: NotBuilt = None
     notifiers: dict[str, NotifierSettings] = Field(default_factory=dict)
     alertmanager: AlertmanagerSettings | None = None
     history: NotBuilt = None
@@ -75,6 +78,7 @@ class Settings(BaseSettings):
     limits: tuple[LimitSettings, ...] = ()
     allowed_service_urls: tuple[ServiceUrl, ...] = ()
     web_listen_address: str = DEFAULT_LISTEN
+    web_telemetry_path: TelemetryPath = "/metrics"
     web_config_file: Path | None = None
     """TLS and passwords, in the form that Prometheus and its exporters share."""
     reading_needs_key: bool = False
@@ -87,10 +91,11 @@ class Settings(BaseSettings):
 
     @field_validator("targets")
     @classmethod
-    def _targets_differ(cls, targets: tuple[TargetSettings, ...]) -> tuple[TargetSettings, ...]:
-        if not targets:
-            msg = "names none; write targets: [{name: …, ingress_url: …, admin_url: …}]"
-            raise ValueError(msg)
+    def _targets_differ(
+        cls, targets: tuple[TargetSettings, ...], info: ValidationInfo
+    ) -> tuple[TargetSettings, ...]:
+        if not targets and not info.data.get("target_files"):
+            raise ValueError(f"names none; {SOME_TARGET}")
         refuse_same(targets)
         return targets
 
@@ -148,6 +153,7 @@ class Settings(BaseSettings):
             labels=dict(target.labels),
             protected_metadata=dict(target.protect.deployment_metadata),
             intervals=self._intervals(target),
+            heartbeat=target.heartbeat.wanted if target.heartbeat else None,
         )
 
     def _intervals(self, target: TargetSettings) -> dict[Component, timedelta]:
@@ -155,11 +161,17 @@ class Settings(BaseSettings):
         if target.dalp is not None:
             return dict.fromkeys(RECOVERY_API_COMPONENTS, target.interval or DALP_INTERVAL)
         quick = target.interval or self.interval
-        return {
+        scans = target.invocations_interval or self.invocations_interval
+        intervals = {
             Component.INGRESS: quick,
             Component.ADMIN: quick,
             Component.DEPLOYMENTS: quick,
             Component.SERVICES: quick,
-            Component.INVOCATIONS: target.invocations_interval or self.invocations_interval,
+            Component.INVOCATIONS: scans,
             Component.DRIFT: target.drift_interval or self.drift_interval,
         }
+        if target.heartbeat is not None:
+            intervals[Component.HEARTBEAT] = quick  # how often it is looked at
+        if target.node_url is not None:
+            intervals[Component.NODE] = scans
+        return intervals

@@ -8,12 +8,13 @@ from typing import Self
 
 from pydantic import Field, field_validator, model_validator
 
+from exporter.model.duration import format_duration
+from exporter.model.heartbeat import Heartbeat
 from exporter.model.target import normalise_url
 from exporter.model.token import TokenKind, kind_of
 from exporter.settings.fields import (
     BaseUrl,
     Interval,
-    NotBuilt,
     ServiceUrl,
     plain_name,
     problem,
@@ -26,6 +27,8 @@ _NOT_BY_DALP: Mapping[str, str] = {
     **dict.fromkeys(("ingress_url", "admin_url", "ingress_token", "admin_token"), _NOT_BOTH),
     "invocations_interval": "one call to dalp reads everything; write interval",
     "drift_interval": "dalp discovers no worker; remove it",
+    "heartbeat": "dalp starts no invocation; remove it, and write it where dalp is configured",
+    "node_url": "dalp tells nothing of nodes; remove it",
     "protect": "dalp tells no metadata; remove it, and protect them where dalp is configured",
 }
 DALP_INTERVAL = timedelta(minutes=5)
@@ -68,14 +71,38 @@ class DalpSettings(Section):
         return None if name is None else plain_name(name)
 
 
+class HeartbeatSettings(Section):
+    """An invocation that is made now and then, to see that one gets through."""
+
+    service: str = Field(min_length=1)
+    handler: str = Field(min_length=1)
+    every: Interval
+    within: Interval = timedelta(seconds=30)
+    """What takes longer is late."""
+
+    @model_validator(mode="after")
+    def _within_every(self) -> Self:
+        if self.within > self.every:
+            longest = format_duration(self.every)
+            msg = f"is longer than every, so one would wait for the other; write {longest} or less"
+            raise problem(("within",), msg)
+        return self
+
+    @property
+    def wanted(self) -> Heartbeat:
+        """The same as the doctor takes it."""
+        return Heartbeat(self.service, self.handler, self.every, self.within)
+
+
 class TargetSettings(Section):
     """One Restate environment, by its own URLs or through a remote operator API."""
 
     name: str
     ingress_url: BaseUrl | None = None
     admin_url: BaseUrl | None = None
-    node_url: NotBuilt = None
-    heartbeat: NotBuilt = None
+    node_url: BaseUrl | None = None
+    """Of one node, whose metrics tell of the partitions it runs; it takes no token."""
+    heartbeat: HeartbeatSettings | None = None
     dalp: DalpSettings | None = None
     ingress_token: SecretRef | None = None
     admin_token: SecretRef | None = None

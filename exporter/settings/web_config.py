@@ -14,8 +14,9 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
 
 from exporter.model.errors import ConfigurationError
-from exporter.policy.document import Document, DocumentError, Mark, read_document
-from exporter.settings.complaints import line, spell
+from exporter.policy.document import Mark
+from exporter.settings.complaints import spell
+from exporter.settings.files import line, read
 from exporter.settings.secrets import Section
 
 _BCRYPT = re.compile(r"\$2[aby]\$\d\d\$[./A-Za-z0-9]{53}")
@@ -120,7 +121,7 @@ def load_web_config(file: Path | None) -> WebConfig:
     """Load and check the file; no file is no TLS and no password. ConfigurationError lists all."""
     if file is None:
         return WebConfig()
-    document = _read(file)
+    document = read(file)
     problems = [line(file, p.mark, p.message) for p in document.problems]
     data = {} if document.data is None else document.data
     if not isinstance(data, dict):
@@ -131,7 +132,10 @@ def load_web_config(file: Path | None) -> WebConfig:
         found = WebConfig.model_validate(_beside(file.absolute().parent, data))
     except ValidationError as error:
         raise ConfigurationError(
-            [spell(e, file, document, {}, sections=_SECTIONS) for e in error.errors()]
+            [
+                spell(e, file, document, {}, sections=_SECTIONS, layered=False)
+                for e in error.errors()
+            ]
         ) from error
     unreadable = [
         f"{file}: {path} cannot be read; name a file that this user may read"
@@ -141,18 +145,6 @@ def load_web_config(file: Path | None) -> WebConfig:
     if unreadable:
         raise ConfigurationError(unreadable)
     return found
-
-
-def _read(file: Path) -> Document:
-    try:
-        return read_document(file.read_text(encoding="utf-8"))
-    except DocumentError as error:
-        raise ConfigurationError([line(file, error.problem.mark, error.problem.message)]) from error
-    except UnicodeDecodeError as error:
-        raise ConfigurationError([f"{file}: is not UTF-8; save it as UTF-8"]) from error
-    except OSError as error:
-        msg = f"{file}: cannot be read ({error.strerror}); name an existing file"
-        raise ConfigurationError([msg]) from error
 
 
 def _beside(base: Path, data: dict[str, object]) -> dict[str, object]:

@@ -190,6 +190,8 @@ class Transport:
                 ttl_dns_cache=_DNS_CACHE_SECONDS,
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
+            # aiohttp would call no body at all a body of octets, which an ingress refuses.
+            skip_auto_headers=("content-type",),
             trust_env=False,
         )
 

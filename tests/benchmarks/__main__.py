@@ -1,4 +1,4 @@
-"""``make bench``: what a doctor pass, a scrape, deciding and its gates over alerts cost."""
+"""``make bench``: what passes, scrapes, deciding, its gates over alerts and a backlog cost."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "deploy" / "demo"))  # as pytest finds the lab
 
-from tests.benchmarks import alerts, decide, doctor, scrape
+from tests.benchmarks import alerts, backlog, decide, doctor, scrape
 
 if __name__ == "__main__":
     doctor.main()
     scrape.main()
     decide.main()
     alerts.main()
+    backlog.main()

@@ -7,8 +7,9 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from exporter.model.component import Component, Reason, Status
+from exporter.model.heartbeat import Heartbeat, HeartbeatView
 from exporter.model.report import Reading, Report
-from exporter.model.target import Target, Worker
+from exporter.model.target import DEFAULT_INTERVALS, Target, Worker
 from exporter.model.views import (
     AdminView,
     Deployment,
@@ -20,6 +21,7 @@ from exporter.model.views import (
     IngressView,
     InvocationGroup,
     InvocationsView,
+    NodeView,
     Service,
     ServiceShape,
     ServicesView,
@@ -31,8 +33,18 @@ URL = "http://worker:9080/"
 
 
 def target(name: str = "local", services: Iterable[str] = ("Orders", "Mail")) -> Target:
-    """A target with one worker that should bring these services."""
-    return Target(name, workers=(Worker(URL, tuple(services)),))
+    """A target with one worker that should bring these services, and all components."""
+    beat = Heartbeat("Pulse", "run", timedelta(hours=6), timedelta(seconds=30))
+    return Target(
+        name,
+        workers=(Worker(URL, tuple(services)),),
+        intervals={
+            **DEFAULT_INTERVALS,
+            Component.HEARTBEAT: timedelta(seconds=15),
+            Component.NODE: timedelta(seconds=60),
+        },
+        heartbeat=beat,
+    )
 
 
 def views(
@@ -64,6 +76,10 @@ def views(
             groups, (), frozenset({"dp_old", "dp_new"}), 0.2, failed_runs=(failed,)
         ),
         Component.DRIFT: DriftView((replace(found, discovered=shapes, registered=shapes),)),
+        Component.HEARTBEAT: HeartbeatView(
+            late=False, seconds=0.02, last_success_at=at - timedelta(hours=1)
+        ),
+        Component.NODE: NodeView(24, ()),
     }
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 from exporter.metrics.catalogue import CATALOGUE
 from lab import RestateServer, wait_until
-from tests.alerts import ALERTMANAGER, PROMETHEUS, RULE_FILES, load
+from tests.alerts import ALERTMANAGER, load
+from tests.e2e.quick import quick_prometheus, quick_rules
 from tests.e2e.watching import Alertmanager, Prometheus
 from tests.hook import Hook
 from tests.integration.rolled import BILLING, GREETER, re_register, registered
@@ -19,28 +19,6 @@ from tests.support import ServerFactory, ToolFinder, WorkerFactory
 MISSING = "RestateMedicServicesMissing"
 ABSENT = "RestateMedicAbsent"
 T = TypeVar("T")
-
-
-def quick_rules(folder: Path) -> Path:
-    """The shipped rule files in a folder, with every `for` and `keep_firing_for` as a second."""
-    folder.mkdir()
-    for file in RULE_FILES:
-        body = load(file)
-        for rule in (rule for group in body["groups"] for rule in group["rules"]):
-            rule.update({key: "1s" for key in ("for", "keep_firing_for") if key in rule})
-        (folder / file.name).write_text(json.dumps(body))
-    return folder
-
-
-def quick_prometheus(rules: Path, *, scrapes: str, tells: str) -> dict[str, Any]:
-    """The example configuration, with these addresses, at a second each."""
-    config: dict[str, Any] = load(PROMETHEUS / "prometheus.yml")
-    config["global"].update(scrape_interval="1s", scrape_timeout="1s", evaluation_interval="1s")
-    config["global"]["external_labels"] = {"runbooks": "https://runbooks.internal"}
-    config["rule_files"] = [str(rules / "*.rules.yaml")]
-    config["scrape_configs"][0]["static_configs"] = [{"targets": [scrapes]}]
-    config["alerting"]["alertmanagers"] = [{"static_configs": [{"targets": [tells]}]}]
-    return config
 
 
 def quick_alertmanager(pager: str) -> dict[str, Any]:

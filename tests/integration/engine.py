@@ -18,10 +18,10 @@ from exporter.model.component import Component
 from exporter.model.errors import RefusedError
 from exporter.model.operation import Budget, Operation, Plan, PolicyRef, Request, Window
 from exporter.remediate.preflight import context_of, preview
+from exporter.remediate.verification import Verification
 from exporter.remedies.remedy import RemedyContext
 from exporter.settings.load import Configuration, load
 from exporter.settings.schema import Settings
-from exporter.verification import Verification
 from lab import Restate, RestateServer, ServiceSpec, Worker
 from tests.medic import target_of
 

@@ -15,9 +15,9 @@ from exporter.backends.backend import Backend
 from exporter.model.component import Component
 from exporter.model.operation import ItemOutcome, Operation, Plan, Request
 from exporter.remediate.preflight import context_of
+from exporter.remediate.verification import Verification
 from exporter.remedies.remedy import RemedyContext
 from exporter.settings.load import load
-from exporter.verification import Verification
 from lab import Restate, wait_until
 from tests.medic import target_of
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.verification import Verification
+from exporter.remediate.verification import Verification
 from exporter.web.attempts import MOST, WITHIN_SECONDS
 from exporter.wire.operator import PREFIX
 from lab import ServiceSpec

@@ -93,9 +93,10 @@ class FakeRestate:
         await (route or missing)(request, writer)
 
     @contextlib.asynccontextmanager
-    async def api(self, **options: Any) -> AsyncIterator[RestateApi]:
+    async def api(self, *, node: bool = False, **options: Any) -> AsyncIterator[RestateApi]:
         async with hostile.serving(self.reply) as server, Transport() as transport:
-            yield connect_to(server.url, transport, **options)
+            node_url = server.url if node else None
+            yield connect_to(server.url, transport, node_url=node_url, **options)
 
 
 def connect_to(

@@ -35,9 +35,9 @@ from exporter.model.report import Reading, Report
 from exporter.model.target import Target
 from exporter.model.views import View
 from exporter.remediate.remediator import Remediator
+from exporter.remediate.verification import Verifier
 from exporter.remedies.remedy import Remedy, RemedyContext, WriteGuard, tells_nobody
 from exporter.restate_api import RestateApi
-from exporter.verification import Verifier
 from tests.unit.policy_scenes import NOW, ONE, URL, views
 
 PATIENCE_SECONDS = 5

@@ -8,8 +8,9 @@ from typing import Any
 from hypothesis import strategies as st
 
 from exporter.model.component import Component, Reason, Status
+from exporter.model.heartbeat import HeartbeatView
 from exporter.model.report import STALE_AFTER_INTERVALS, Carried, Reading, Report, Seen
-from exporter.model.target import Target, Worker
+from exporter.model.target import DEFAULT_INTERVALS, Target, Worker
 from exporter.model.views import (
     COMPLETED,
     STATUSES,
@@ -24,6 +25,7 @@ from exporter.model.views import (
     InvocationGroup,
     InvocationItem,
     InvocationsView,
+    NodeView,
     Service,
     ServiceShape,
     ServicesView,
@@ -67,6 +69,13 @@ targets: st.SearchStrategy[Target] = st.builds(
     expected_services=name_tuples,
     labels=st.dictionaries(st.sampled_from(["tier", "zone"]), st.text(max_size=3), max_size=2),
     protected_metadata=st.sampled_from([{}, PROTECTED]),
+    intervals=st.just(
+        {
+            **DEFAULT_INTERVALS,
+            Component.HEARTBEAT: timedelta(seconds=15),
+            Component.NODE: timedelta(seconds=60),
+        }
+    ),
 )
 
 _deployments = st.builds(
@@ -166,6 +175,17 @@ VIEWS: dict[Component, st.SearchStrategy[Any]] = {
         ).map(tuple),
     ),
 }
+VIEWS[Component.HEARTBEAT] = st.builds(
+    HeartbeatView,
+    late=st.booleans(),
+    seconds=st.none() | st.floats(0, 60),
+    last_success_at=st.none() | moments,
+)
+VIEWS[Component.NODE] = st.builds(
+    NodeView, partitions=counts, blocked=st.lists(st.just("3: ahead_of_log"), max_size=2).map(tuple)
+)
+UNWELL = frozenset({Component.HEARTBEAT, Component.NODE})
+"""What may be seen not to be well: then there is a view beside the reason."""
 carried = st.builds(
     Carried,
     states=st.dictionaries(
@@ -187,7 +207,8 @@ def readings(draw: st.DrawFn, target: Target, component: Component) -> Reading:
     ages = st.sampled_from(fresh) | st.sampled_from((limit + tick, 9 * limit, -interval - tick))
     started_at = NOW - draw(st.sampled_from(fresh) | ages)
     reason = draw(st.none() | st.none() | st.sampled_from(Reason))
-    view: View | None = draw(VIEWS[component]) if reason is None else None
+    seen = reason is None or (component in UNWELL and draw(st.booleans()))
+    view: View | None = draw(VIEWS[component]) if seen else None
     return Reading(
         component,
         reason.status if reason else Status.OK,

@@ -24,9 +24,9 @@ from exporter.ownership import Ownership
 from exporter.policy.alarms import Alarms
 from exporter.policy.policy import Policy
 from exporter.remediate.remediator import Remediator
+from exporter.remediate.verification import Verifier
 from exporter.round import Rounds, Watched
 from exporter.surroundings import Surroundings
-from exporter.verification import Verifier
 from exporter.web import ReloadResult, TargetStatus, WebStatus, build_web, follow
 from tests.doors import open_doors
 from tests.unit.fakes import Clock, FakeRemedy, FakeTarget

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 import structlog
 
-from exporter.lease_guard import LeaseGuard, kept_lease
 from exporter.ledger.gateway import Ledger
 from exporter.model.errors import LeaseLostError, LedgerUnavailableError
 from exporter.model.operation import ItemOutcome, Operation, Outcome, Phase
+from exporter.remediate.lease_guard import LeaseGuard, kept_lease
 from tests.unit.fakes import Clock, by_policy, ledger_at, locked, plan_for, until
 
 LEASE = timedelta(seconds=60)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -12,17 +13,19 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.metrics import Exposition, Instruments, new_registry
 from exporter.metrics.catalogue import CATALOGUE, PREFIX, Scope
+from exporter.metrics.document import metrics_text
 from exporter.metrics.negotiation import Format
 from exporter.model.component import Component, Reason, Status
 from exporter.model.decision import Decision, Mode, Result, Subject
 from exporter.model.derive import derive
+from exporter.model.heartbeat import HeartbeatView
 from exporter.model.hold import HoldReason
 from exporter.model.message import Delivery, Receipt
 from exporter.model.operation import Operation, Outcome, Phase, PolicyRef
 from exporter.model.orders import Pause
 from exporter.model.report import Report
 from exporter.model.target import Target
-from exporter.model.views import InvocationGroup, InvocationsView
+from exporter.model.views import InvocationGroup, InvocationsView, NodeView
 from tests.benchmarks import synthetic
 
 START = synthetic.START
@@ -31,6 +34,7 @@ SCAN = (
     "service_invocations",
     "deployment_invocations",
     "oldest_invocation_age_seconds",
+    "service_oldest_invocation_age_seconds",
     "zombie_invocations",
     "failed_workflows",
     "scan_duration_seconds",
@@ -123,6 +127,12 @@ def test_a_healthy_target(lab: Lab) -> None:
     assert lab.series("deployment_invocations") == {("dp_new",): 12, ("dp_old",): 0}
     ages = lab.series("oldest_invocation_age_seconds")
     assert ages == {("invoked",): 300, ("suspended",): 3600, ("paused",): 300}
+    of_services = lab.series("service_oldest_invocation_age_seconds")
+    assert of_services == {(s, *k): v for s in ("Orders", "Mail") for k, v in ages.items()}
+    assert lab.series("heartbeat_duration_seconds") == {(): 0.02}
+    succeeded = (START - timedelta(hours=1)).timestamp()
+    assert lab.series("heartbeat_last_success_timestamp_seconds") == {(): succeeded}
+    assert lab.series("partitions_blocked") == {(): 0}
     assert lab.series("zombie_invocations") == {(): 0.0}
     assert lab.series("failed_workflows") == {("Orders",): 1, ("Mail",): 0}
     assert lab.series("scan_duration_seconds") == {(): 0.2}
@@ -132,9 +142,7 @@ def test_values_of_a_failed_read_stay_until_they_are_stale(lab: Lab) -> None:
     """A failing scan keeps its last good values for three intervals, then they disappear."""
     good = synthetic.report(lab.target)
     lab.round(good)
-    before = {
-        short: lab.series(short) for short in SCAN if short != "oldest_invocation_age_seconds"
-    }
+    before = {short: lab.series(short) for short in SCAN if "oldest_invocation_age" not in short}
     later = START + timedelta(seconds=100)
     failing = synthetic.failure(lab.target, Component.INVOCATIONS, Reason.QUERY_FAILED, later)
     fresh = synthetic.report(lab.target, later).readings.values()
@@ -405,6 +413,7 @@ def test_every_family_of_the_catalogue_can_be_produced() -> None:
     lab.instruments.heal_seconds("p", 1.0)
     lab.instruments.round_skipped("missed")
     lab.instruments.notifiers(["ops"])
+    lab.instruments.ledger_verified(START)
     lab.instruments.alertmanager_heard(START)
     lab.instruments.configure([lab.target], {"p": Mode.OFF}, now=START)
     lab.round(synthetic.with_readings(seen, failing), decisions=[hold("p", HoldReason.STORM)])
@@ -455,3 +464,36 @@ def test_statuses_are_the_words_of_the_model(lab: Lab) -> None:
     assert {status for _, status in rows} == set(Status)
     for component in Component:
         assert sum(value for (c, _), value in rows.items() if c == component) == 1
+
+
+def test_what_is_seen_to_be_unwell_is_shown_at_once(lab: Lab) -> None:
+    """A reading that is not ok but saw something replaces older good values, and tells why."""
+    good = synthetic.report(lab.target)
+    lab.round(good)
+    later = START + timedelta(seconds=20)
+    late = HeartbeatView(late=True, outstanding_since=START)
+    blocked = NodeView(24, ("3: ahead_of_log", "7: ahead_of_log"))
+    unwell = [
+        replace(
+            synthetic.reading(lab.target, component, view, later),
+            status=Status.DEGRADED,
+            reason=reason,
+            error="not well",
+        )
+        for component, view, reason in (
+            (Component.HEARTBEAT, late, Reason.LATE),
+            (Component.NODE, blocked, Reason.BLOCKED),
+        )
+    ]
+    lab.round(synthetic.with_readings(good, *unwell), later)
+    assert lab.status(Component.HEARTBEAT) == lab.status(Component.NODE) == "degraded"
+    assert lab.series("partitions_blocked") == {(): 2}
+    assert lab.series("heartbeat_duration_seconds") == {}
+    assert lab.series("component_failure") == {("heartbeat", "late"): 1, ("node", "blocked"): 1}
+
+
+def test_the_metrics_page_is_current() -> None:
+    """What people read is what is exported: see the page itself for how it is made."""
+    page = Path(__file__).parents[2] / "docs" / "metrics.md"
+    assert page.read_text(encoding="utf-8") == metrics_text()
+    assert all(f"`{family.short}`" in metrics_text() for family in CATALOGUE.values())

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
-from exporter.model.component import Component, Reason, Status
+from exporter.model.component import Component, Reason
 from exporter.model.derive import derive
 from exporter.model.facts import counted
 from exporter.model.findings import NEVER, Findings, Tally
+from exporter.model.heartbeat import HeartbeatView
 from exporter.model.report import Report
 from exporter.model.target import Target
 from exporter.model.variables import ITEM_KINDS, VARIABLES, ValueType, Variable
@@ -39,11 +40,11 @@ MINUTE = timedelta(minutes=1)
 
 
 def known_components(seen: Report) -> set[Component]:
-    """Those whose newest reading is ok, not older than three intervals, not from the future."""
+    """Those whose newest reading saw them, is not older than three intervals, not of the future."""
     return {
         component
         for component, reading in seen.readings.items()
-        if reading.status is Status.OK
+        if reading.view is not None
         and -reading.interval <= NOW - reading.started_at <= 3 * reading.interval
     }
 
@@ -78,6 +79,12 @@ def discovered_whole(seen: Report, target: Target) -> bool:
     return isinstance(view, DriftView) and all(d.reachable == "yes" for d in counted(view, target))
 
 
+def has_succeeded(seen: Report) -> bool:
+    """Since when is unknown until a heartbeat ever has."""
+    view = view_of(seen, Component.HEARTBEAT)
+    return isinstance(view, HeartbeatView) and view.last_success_at is not None
+
+
 def view_of(seen: Report, component: Component) -> View | None:
     reading = seen.readings.get(component)
     return reading.view if reading else None
@@ -98,6 +105,8 @@ def test_a_variable_is_bound_exactly_when_its_components_are_known(
             bound = bound and deployments_known_to_scan(seen)
         if variable.components == {Component.DRIFT} and variable.name.startswith("drift."):
             bound = bound and discovered_whole(seen, target)
+        if variable.name == "heartbeat.last_success_age":
+            bound = bound and has_succeeded(seen)
         assert (variable.name in found) == bound, variable.name
     assert found.keys() <= {variable.name for variable in VARIABLES}
 
@@ -188,7 +197,7 @@ def test_facts_behind_the_values_are_none_when_unknown(scene: tuple[Target, Repo
             assert (worker.reachable, worker.stable, worker.drift) == ("unknown", None, None)
 
 
-@pytest.mark.parametrize("component", Component)
+@pytest.mark.parametrize("component", ONE.intervals)
 @pytest.mark.parametrize(("intervals", "status"), [(3, "ok"), (3.001, "unknown"), (-1, "ok")])
 def test_a_reading_counts_for_three_intervals(
     component: Component, intervals: float, status: str
@@ -202,8 +211,8 @@ def test_a_reading_counts_for_three_intervals(
 def test_after_the_clock_was_set_back_nothing_is_known() -> None:
     """Readings from the future are neither fresh nor old: their age is 0, their values gone."""
     found = derive(report(views()), ONE, now=NOW - timedelta(hours=1))
-    assert {found.values[f"{c}.status"] for c in Component} == {"unknown"}
-    assert {found.values[f"{c}.age"] for c in Component} == {timedelta(0)}
+    assert {found.values[f"{c}.status"] for c in ONE.intervals} == {"unknown"}
+    assert {found.values[f"{c}.age"] for c in ONE.intervals} == {timedelta(0)}
     assert "services.missing" not in found.values
 
 

@@ -13,7 +13,7 @@ from exporter.model.decision import Mode, Result, Subject
 from exporter.model.derive import derive
 from exporter.model.hold import HoldReason
 from exporter.model.report import Report
-from exporter.model.target import Target
+from exporter.model.target import DEFAULT_INTERVALS, Target
 from exporter.policy.sight import still_wrong
 from exporter.policy.submit import first_act, to_request
 from exporter.policy.world import waiting_of
@@ -60,7 +60,7 @@ def test_for_each_decides_every_item_by_itself() -> None:
 def test_an_unknown_list_of_items_holds_and_an_empty_one_is_clear() -> None:
     """Not to know the items is not the same as that there are none."""
     rule = replace(policy(), for_each="workflows.failed")
-    rule = replace(rule, condition=replace(rule.condition, components=frozenset(Component)))
+    rule = replace(rule, condition=replace(rule.condition, components=frozenset(DEFAULT_INTERVALS)))
     fine = report(views())
     assert decision(rule, fine).result is Result.CLEAR
     broken = report(views(), failed={Component.INVOCATIONS: Reason.REFUSED})

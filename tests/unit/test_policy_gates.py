@@ -7,11 +7,13 @@ from datetime import timedelta
 
 import pytest
 
-from exporter.model.component import Component, Reason
+from exporter.model.component import Component, Reason, Status
 from exporter.model.decision import Mode, Result, Subject, Waiting
 from exporter.model.hold import HoldReason
 from exporter.model.operation import Usage, Window
 from exporter.model.orders import Pause
+from exporter.model.report import Reading
+from exporter.model.views import NodeView
 from exporter.policy.breaker import Failure
 from exporter.policy.clock import Suspicion
 from exporter.policy.gates import GATES
@@ -80,6 +82,25 @@ def test_frozen(reason: Reason) -> None:
     assert {v.gate: v for v in found.verdicts}[HoldReason.FROZEN].until == NOW + timedelta(
         seconds=20
     )
+
+
+def test_blocked_partitions_freeze() -> None:
+    """What the node says of its partitions counts for every policy, whatever that reads."""
+    target = replace(ONE, intervals={**ONE.intervals, Component.NODE: MINUTE})
+    seen = report(BROKEN, target=target)
+    blocked = Reading(
+        Component.NODE,
+        Status.DEGRADED,
+        NOW,
+        NOW,
+        MINUTE,
+        reason=Reason.BLOCKED,
+        error="1 of 24 partitions",
+        view=NodeView(24, ("3: ahead_of_log",)),
+    )
+    with_node = replace(seen, readings={**seen.readings, Component.NODE: blocked})
+    found = decision(policy(), with_node, target=target)
+    assert (found.reason, found.detail) == (HoldReason.FROZEN, "node reports blocked")
 
 
 def test_report_stale() -> None:

@@ -99,7 +99,7 @@ def reports(draw: st.DrawFn) -> Report:
         missing=draw(st.lists(st.sampled_from(names))),
         reachable=draw(st.sampled_from(["yes", "no", "unknown"])),
     )
-    kept = draw(st.lists(st.sampled_from(Component), unique=True, min_size=3))
+    kept = draw(st.lists(st.sampled_from(list(TWO.intervals)), unique=True, min_size=3))
     ages = st.sampled_from([0, 0, 0, 10, 50, 400, 5000, -30, -5000])
     return report(
         {c: seen[c] for c in kept},

@@ -15,7 +15,7 @@ from exporter.model.errors import (
     MedicError,
     RefusedError,
 )
-from exporter.refusals import Refusals
+from exporter.remediate.refusals import Refusals
 from tests.unit.fakes import Clock
 
 ONE, OTHER = Subject("heal", "prod"), Subject("heal", "prod", "http://w1:9080/")

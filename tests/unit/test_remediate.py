@@ -35,7 +35,7 @@ from exporter.model.operation import (
     Window,
 )
 from exporter.remediate.preflight import preview
-from exporter.verification import Verification
+from exporter.remediate.verification import Verification
 from tests.unit.fakes import (
     REMEDY,
     ROOMY,

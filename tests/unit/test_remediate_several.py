@@ -20,8 +20,8 @@ from exporter.model.operation import (
     Plan,
     Request,
 )
+from exporter.remediate.verification import Verification
 from exporter.remedies.remedy import Remedy, RemedyContext
-from exporter.verification import Verification
 from tests.unit.fakes import REMEDY, Ward, by_person, by_policy, ledger_at, plan_for
 
 

@@ -50,7 +50,7 @@ from tests.unit.fakes import (
 )
 from tests.unit.policy_scenes import NOW, ONE, TWO, URL, policy, views
 
-EVERYTHING = frozenset(Component)
+EVERYTHING = frozenset(ONE.intervals)
 SERVICES = frozenset({Component.SERVICES})
 HOUR = timedelta(hours=1)
 EACH = {"for_each": "workers"}

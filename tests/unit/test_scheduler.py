@@ -16,8 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.model.component import Component
+from exporter.model.phase import phase_seconds
 from exporter.model.target import Target
-from exporter.scheduler import Schedule, next_round, phase_seconds
+from exporter.scheduler import Schedule, next_round
 from tests.unit.fakes import until
 
 PHASE_OF_LOCAL = 2.2118122298

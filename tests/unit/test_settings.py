@@ -374,11 +374,8 @@ def test_unknown_keys_are_refused(write: Write, more: str, line: str) -> None:
 @pytest.mark.parametrize(
     ("more", "line"),
     [
-        ("target_files: [a]\n", "5:15: target_files: "),
         ("history: {keep: 7d}\n", "5:10: history: "),
         ("history:\n", "5:1: history: "),
-        ("    node_url: http://h:5122\n", "5:15: targets[0].node_url: "),
-        ("    heartbeat: {service: H}\n", "5:16: targets[0].heartbeat: "),
     ],
 )
 def test_what_is_designed_but_not_built_is_refused(write: Write, more: str, line: str) -> None:
@@ -748,6 +745,11 @@ def test_a_target_may_be_reached_through_a_remote_operator_api(
         (DALP % ("", ", drift_interval: 5m"), "targets[1].drift_interval: dalp discovers no"),
         (DALP % ("", ", invocations_interval: 5m"), "targets[1].invocations_interval: one call"),
         (DALP % ("", ", protect: {}"), "targets[1].protect: dalp tells no metadata"),
+        (
+            DALP % ("", ", heartbeat: {service: H, handler: run, every: 1h}"),
+            "targets[1].heartbeat: dalp starts no invocation; remove it, and write it where dalp",
+        ),
+        (DALP % ("", ", node_url: 'http://h'"), "targets[1].node_url: dalp tells nothing of nodes"),
         (DALP % (", target: a b", ""), "targets[1].dalp.target: 'a b' is not a name"),
         (DALP % (", tenant: a", ""), "targets[1].dalp.tenant: is not a key of the configuration"),
         (

@@ -11,7 +11,7 @@ import pytest
 from exporter.model.decision import Subject
 from exporter.model.errors import StoppedError
 from exporter.model.operation import Outcome
-from exporter.verification import Verification
+from exporter.remediate.verification import Verification
 from tests.unit.fakes import FakeRemedy, Ward, by_person, by_policy, ledger_at
 
 STEPS = ("write one", "write two", "write three")

@@ -14,7 +14,7 @@ from exporter.model.findings import Findings
 from exporter.model.report import Report
 from exporter.model.target import Target
 from exporter.model.views import ServicesView
-from exporter.verification import Verification, Verifier
+from exporter.remediate.verification import Verification, Verifier
 from tests.unit.fakes import Clock, FakeTarget
 from tests.unit.policy_scenes import NOW, ONE, views
 

@@ -119,7 +119,7 @@ def ask(
             error=f"GET http://r: {why}" if why else None,
             view=None if why else seen[c],
         )
-        for c in Component
+        for c in target.intervals
     }
     report = Report("prod", readings)
     return judge(

@@ -11,6 +11,7 @@
 | `"resolve"` | a workflow's shared handlers: resolves that promise |
 | else | returns at once: `"done"` from a workflow, a greeting from all others |
 
+Called without a body, a handler does what its name says (`fail`, `sleep`), if it says anything.
 A workflow's run and an object's handler first store a state `calls`, so that there is something
 a purge has to clear. Serving is left to `lab.endpoint`.
 """
@@ -19,7 +20,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import timedelta
 from pathlib import Path
 
@@ -70,13 +71,17 @@ def _service(spec: ServiceSpec) -> restate.Service:
         spec.name, inactivity_timeout=_SOON, invocation_retry_policy=_retries(spec)
     )
 
+    for name in spec.handlers:
+        service.handler(name)(_answers_as(name))
+    return service
+
+
+def _answers_as(name: str) -> Callable[[Context, str | None], Awaitable[str]]:
     async def answer(ctx: Context, body: str | None) -> str:
-        await _misbehave(ctx, body)
+        await _misbehave(ctx, body or name)
         return f"Hello {body}"
 
-    for name in spec.handlers:
-        service.handler(name)(answer)
-    return service
+    return answer
 
 
 def _object(spec: ServiceSpec) -> restate.VirtualObject:
