@@ -156,7 +156,10 @@ def test_no_target_at_all_is_refused(tmp_path: Path) -> None:
     ]
     missing = problems(written(tmp_path, f"{OWN}target_files: [none.yaml]\n"))
     assert missing == [
-        "medic.yaml:2:16: target_files: none.yaml: cannot be read (No such file or directory); name an existing file"
+        (
+            "medic.yaml:2:16: target_files: none.yaml: cannot be read (No such file or directory);"
+            " name an existing file"
+        )
     ]
 
 
