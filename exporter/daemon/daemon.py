@@ -31,13 +31,13 @@ from exporter.round import Rounds, Watched
 from exporter.scheduler import Schedule
 from exporter.settings.load import Configuration
 from exporter.surroundings import Surroundings
-from exporter.web.access import Access
-from exporter.web.clerk import Clerk
-from exporter.web.desk import Desk
-from exporter.web.front import Front
-from exporter.web.keyring import REFRESH_SECONDS, Keyring
+from exporter.web.api.clerk import Clerk
+from exporter.web.api.desk import Desk
+from exporter.web.entry.access import Access
+from exporter.web.entry.keyring import REFRESH_SECONDS, Keyring
+from exporter.web.entry.sessions import Sessions
 from exporter.web.recent import Recent
-from exporter.web.sessions import Sessions
+from exporter.web.serving.front import Front
 from exporter.web.status import (
     Running,
     StandingDecision,

@@ -20,8 +20,8 @@ def listener() -> socket.socket:
 
 
 def name_of(sock: socket.socket) -> str:
-    address: bytes = sock.getsockname()
-    return "@" + address[1:].decode()
+    name: bytes = sock.getsockname()
+    return "@" + name[1:].decode()
 
 
 async def test_each_message_is_one_datagram(listener: socket.socket) -> None:

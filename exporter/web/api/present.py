@@ -9,10 +9,10 @@ from fastapi import APIRouter, Query
 
 from exporter.ledger.texts import item_key
 from exporter.policy.words import no_such
-from exporter.web.filters import DecisionFilters, Name, PolicyFilters, TargetFilters
-from exporter.web.listing import known, one, paged
-from exporter.web.policy_bodies import policy_body
-from exporter.web.reading import reading
+from exporter.web.api.filters import DecisionFilters, Name, PolicyFilters, TargetFilters
+from exporter.web.api.listing import known, one, paged
+from exporter.web.api.policy_bodies import policy_body
+from exporter.web.api.reading import reading
 from exporter.web.status import StandingDecision, TargetStatus, WebStatus
 from exporter.wire.decisions import DecisionsAnswer, decision_body
 from exporter.wire.operator import Code

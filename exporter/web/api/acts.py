@@ -10,14 +10,14 @@ from fastapi.responses import JSONResponse
 
 from exporter.model.errors import MedicError
 from exporter.model.operation import Request as Asked
-from exporter.web.caller import reason_header, request_of
-from exporter.web.clerk import Clerk
-from exporter.web.errors import documented, failure_response
-from exporter.web.failures import failure_of
-from exporter.web.filters import Name
-from exporter.web.present import check_target
-from exporter.web.recorded import recorded
-from exporter.web.security import key_header
+from exporter.web.api.caller import reason_header, request_of
+from exporter.web.api.clerk import Clerk
+from exporter.web.api.errors import documented, failure_response
+from exporter.web.api.failures import failure_of
+from exporter.web.api.filters import Name
+from exporter.web.api.present import check_target
+from exporter.web.api.recorded import recorded
+from exporter.web.entry.security import key_header
 from exporter.web.status import WebStatus
 from exporter.wire.acts import ActBody, PlanBody, arguments_of, plan_body
 from exporter.wire.operation import OperationBody, operation_body

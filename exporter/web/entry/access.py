@@ -10,10 +10,10 @@ from starlette.types import Scope
 
 from exporter.model.errors import LedgerUnavailableError
 from exporter.model.keys import ApiKey
-from exporter.web.attempts import Attempts
-from exporter.web.keyring import Keyring
-from exporter.web.passwords import Passwords
-from exporter.web.sessions import Sessions
+from exporter.web.entry.attempts import Attempts
+from exporter.web.entry.keyring import Keyring
+from exporter.web.entry.passwords import Passwords
+from exporter.web.entry.sessions import Sessions
 from exporter.wire.operator import Code
 
 KEY_CHALLENGE = 'ApiKey realm="restate-medic"'

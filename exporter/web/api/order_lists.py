@@ -8,9 +8,9 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from exporter.order_book import OrderBook
-from exporter.web.filters import BreakerFilters, PauseFilters, PauseId
-from exporter.web.listing import known, one, paged
-from exporter.web.reading import reading
+from exporter.web.api.filters import BreakerFilters, PauseFilters, PauseId
+from exporter.web.api.listing import known, one, paged
+from exporter.web.api.reading import reading
 from exporter.web.status import WebStatus
 from exporter.wire.operator import Code
 from exporter.wire.orders import (

@@ -12,7 +12,7 @@ from http.cookies import CookieError, SimpleCookie
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 
 from exporter.model.keys import ApiKey
-from exporter.web.keyring import Keyring
+from exporter.web.entry.keyring import Keyring
 
 COOKIE = "restate_medic_session"
 LONGEST_SECONDS = 12 * 3600

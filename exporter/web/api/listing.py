@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from exporter.policy.words import no_such
-from exporter.web.errors import unusable
-from exporter.web.filters import Paged
+from exporter.web.api.errors import unusable
+from exporter.web.api.filters import Paged
 from exporter.wire.paging import Key, cursor_of, key_of, page
 
 _T = TypeVar("_T")

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from exporter.model.operation import Request
 from exporter.order_book import OrderBook
 from exporter.people import People
-from exporter.web.caller import kept, request_of
+from exporter.web.api.caller import kept, request_of
 from exporter.wire.operator import LONGEST_REASON
 
 if TYPE_CHECKING:

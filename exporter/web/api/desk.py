@@ -17,9 +17,9 @@ from exporter.model.errors import MedicError
 from exporter.model.operation import Operation, Request
 from exporter.people import People
 from exporter.policy.words import did_you_mean
-from exporter.web.caller import kept, request_of
-from exporter.web.errors import failure_response
-from exporter.web.failures import Failure, failure_of, failure_of_operation
+from exporter.web.api.caller import kept, request_of
+from exporter.web.api.errors import failure_response
+from exporter.web.api.failures import Failure, failure_of, failure_of_operation
 from exporter.wire.doctor import doctor_answer
 from exporter.wire.operator import Code
 

@@ -16,7 +16,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from exporter.model.errors import MedicError
-from exporter.web.address import parse_address
+from exporter.web.serving.address import parse_address
 
 _Place = tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]
 """What ``getaddrinfo`` gives; the last one only on Pythons without IPv6."""

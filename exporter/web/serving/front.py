@@ -6,8 +6,8 @@ import ssl
 from collections.abc import Mapping
 
 from exporter.settings.web_config import WebConfig
-from exporter.web.passwords import Passwords
-from exporter.web.tls import server_context, use_certificate
+from exporter.web.entry.passwords import Passwords
+from exporter.web.serving.tls import server_context, use_certificate
 
 _RENEWED = {"cert_file", "key_file"}
 

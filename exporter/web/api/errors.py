@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 
 from exporter.model.errors import MedicError
 from exporter.model.redact import redact_text
-from exporter.web.failures import Failure, failure_of
+from exporter.web.api.failures import Failure, failure_of
 from exporter.wire.operator import STATUS, Code, ErrorBody
 
 _CODES: Mapping[int, Code] = MappingProxyType(

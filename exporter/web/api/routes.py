@@ -12,9 +12,9 @@ from fastapi.responses import PlainTextResponse
 from exporter.metrics.exposition import Exposition
 from exporter.model.keys import ApiKey, Role
 from exporter.model.redact import redact_text
-from exporter.web.errors import documented, error_response
-from exporter.web.reading import reading
-from exporter.web.security import key_header
+from exporter.web.api.errors import documented, error_response
+from exporter.web.api.reading import reading
+from exporter.web.entry.security import key_header
 from exporter.web.status import ReloadResult, WebStatus
 from exporter.wire.operator import Code
 

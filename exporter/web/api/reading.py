@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 
 from fastapi import APIRouter, Response, Security
 
-from exporter.web.errors import documented
-from exporter.web.security import key_header
+from exporter.web.api.errors import documented
+from exporter.web.entry.security import key_header
 from exporter.wire.operator import Code
 
 _F = TypeVar("_F", bound=Callable[..., Any])

@@ -12,16 +12,16 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response, Security
 
-from exporter.web.caller import reason_header
-from exporter.web.clerk import Clerk
-from exporter.web.errors import documented
-from exporter.web.filters import BreakerId, LiftFilters, Name, OperationId, PauseId
-from exporter.web.listing import one
-from exporter.web.present import in_full
-from exporter.web.recorded import recorded
-from exporter.web.security import key_header
+from exporter.web.api.caller import reason_header
+from exporter.web.api.clerk import Clerk
+from exporter.web.api.errors import documented
+from exporter.web.api.filters import BreakerId, LiftFilters, Name, OperationId, PauseId
+from exporter.web.api.listing import one
+from exporter.web.api.present import in_full
+from exporter.web.api.recorded import recorded
+from exporter.web.api.steering import CALLS, Steering
+from exporter.web.entry.security import key_header
 from exporter.web.status import WebStatus
-from exporter.web.steering import CALLS, Steering
 from exporter.wire.operation import OperationBody, operation_body
 from exporter.wire.operator import Code
 from exporter.wire.orders import (

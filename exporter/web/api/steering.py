@@ -16,9 +16,9 @@ from exporter.model.errors import NotFoundError
 from exporter.model.orders import BreakerName
 from exporter.policy.actions import ACTIONS
 from exporter.policy.words import no_such
-from exporter.web.errors import unusable
-from exporter.web.listing import one
-from exporter.web.present import check_policy, check_target
+from exporter.web.api.errors import unusable
+from exporter.web.api.listing import one
+from exporter.web.api.present import check_policy, check_target
 
 if TYPE_CHECKING:
     from fastapi import Request as HttpRequest
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from exporter.model.operation import Operation, Request
     from exporter.model.orders import Pause
     from exporter.people import Checked
-    from exporter.web.clerk import Clerk
-    from exporter.web.filters import LiftFilters
+    from exporter.web.api.clerk import Clerk
+    from exporter.web.api.filters import LiftFilters
     from exporter.web.status import WebStatus
     from exporter.wire.orders import CheckBody, NewPause, WhyBody
 

@@ -18,9 +18,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from exporter.model.errors import LedgerUnavailableError
 from exporter.model.keys import ApiKey, Role
-from exporter.web.access import KEY_CHALLENGE, Access, No, client_of
-from exporter.web.body import WEBHOOK, bounded
-from exporter.web.errors import error_response
+from exporter.web.api.body import WEBHOOK, bounded
+from exporter.web.api.errors import error_response
+from exporter.web.entry.access import KEY_CHALLENGE, Access, No, client_of
 from exporter.wire.operator import PREFIX, STATUS, Code
 
 KEY_HEADER = "x-api-key"

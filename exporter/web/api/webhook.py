@@ -12,10 +12,10 @@ import structlog
 from fastapi import APIRouter, Security
 
 from exporter.model.errors import NotFoundError
-from exporter.web.body import WEBHOOK
-from exporter.web.clerk import Clerk
-from exporter.web.errors import documented
-from exporter.web.security import bearer_header, key_header
+from exporter.web.api.body import WEBHOOK
+from exporter.web.api.clerk import Clerk
+from exporter.web.api.errors import documented
+from exporter.web.entry.security import bearer_header, key_header
 from exporter.wire.alertmanager import TARGET_LABEL, Notification, WokenAnswer
 from exporter.wire.operator import Code
 

@@ -12,11 +12,11 @@ from exporter.ledger.texts import item_key
 from exporter.model.errors import NotFoundError
 from exporter.model.redact import redact_text
 from exporter.order_book import OrderBook
-from exporter.web.errors import unusable
-from exporter.web.filters import ChangeFilters, OperationFilters, OperationId
-from exporter.web.listing import after, known
-from exporter.web.present import check_policy, check_target
-from exporter.web.reading import reading
+from exporter.web.api.errors import unusable
+from exporter.web.api.filters import ChangeFilters, OperationFilters, OperationId
+from exporter.web.api.listing import after, known
+from exporter.web.api.present import check_policy, check_target
+from exporter.web.api.reading import reading
 from exporter.web.status import StandingDecision, WebStatus
 from exporter.wire.body import facts, timestamp
 from exporter.wire.decisions import ChangeBody, DecisionHistory, decision_body

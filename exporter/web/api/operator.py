@@ -9,11 +9,11 @@ from fastapi import APIRouter, Depends, Query, Request, Response, Security
 from pydantic import BaseModel, ConfigDict
 
 from exporter.model.operation import Operation
-from exporter.web.caller import reason_header
-from exporter.web.desk import Desk
-from exporter.web.errors import documented
-from exporter.web.recorded import recorded
-from exporter.web.security import key_header
+from exporter.web.api.caller import reason_header
+from exporter.web.api.desk import Desk
+from exporter.web.api.errors import documented
+from exporter.web.api.recorded import recorded
+from exporter.web.entry.security import key_header
 from exporter.wire.doctor import DoctorAnswer
 from exporter.wire.operator import (
     PREFIX,

@@ -17,8 +17,8 @@ from exporter.model.errors import (
     NotFoundError,
     RefusedError,
 )
-from exporter.web.errors import FailureError, issues_of
-from exporter.web.fields import FORM, fields_of
+from exporter.web.api.errors import FailureError, issues_of
+from exporter.web.api.fields import FORM, fields_of
 
 WriteDown = Callable[[Request, str, object, str, str], Awaitable[None]]
 """Takes the call, what it was to do, its body, a bounded word for why not, and a sentence."""
