@@ -29,8 +29,9 @@ async def target_page(row: TargetStatus, **facts: object) -> Html:
 async def test_a_target_tells_what_its_components_said() -> None:
     """Status, latency and age, how often it is read, and its last rounds in words."""
     row, recent = healthy(tier="critical"), Recent()
-    read = {c: t for c, t in row.target.intervals.items() if c is not Component.NODE}
-    row = TargetStatus(replace(row.target, intervals=read), row.report)
+    intervals: dict[Component, timedelta] = {**row.target.intervals}
+    del intervals[Component.NODE]
+    row = TargetStatus(replace(row.target, intervals=intervals), row.report)
     for seconds in range(3):
         recent.note(row.target, row.report, START + timedelta(seconds=seconds))
     page = await target_page(row, recent={"local": recent.of("local")})
