@@ -19,6 +19,7 @@ from exporter.cli.output import (
     lay_out,
     out,
     print_json,
+    value_text,
     when_text,
 )
 from exporter.model.operation import Outcome
@@ -100,9 +101,9 @@ def show(
     table.show_header = False
     for name, value in fields.items():
         if value not in _NOTHING:
-            table.add_row(f"[bold]{name}[/]", escape(_text(value)))
+            table.add_row(f"[bold]{name}[/]", escape(value_text(value)))
     lay_out(table, "", "[bold]what happened[/]")
-    told = list(map(_text, fields.values()))
+    told = list(map(value_text, fields.values()))
     for entry in found.entries:
         lay_out(f"{entry.seq}  {entry.at}  [cyan]{entry.kind}[/]")
         lay_out(bullets(_news(entry.body, told)))
@@ -110,7 +111,7 @@ def show(
 
 def _news(body: dict[str, Any], told: list[str]) -> list[str]:
     """What an entry adds to what was told above or by an earlier entry."""
-    news = [(name, _text(value)) for name, value in body.items() if value not in _NOTHING]
+    news = [(name, value_text(value)) for name, value in body.items() if value not in _NOTHING]
     fresh = [(name, text) for name, text in news if text not in told]
     told.extend(text for _, text in fresh)
     return [f"{name}: {text}" for name, text in fresh]
@@ -119,14 +120,3 @@ def _news(body: dict[str, Any], told: list[str]) -> list[str]:
 async def _one(name: str, where: Where) -> OperationDetail:
     async with open_orders(where) as orders:
         return await orders.operation(name)
-
-
-def _text(value: object) -> str:
-    if isinstance(value, dict):
-        return ", ".join(
-            f"{k}={{{_text(v)}}}" if isinstance(v, dict) else f"{k}={_text(v)}"
-            for k, v in value.items()
-        )
-    if isinstance(value, list):
-        return ", ".join(_text(v) for v in value) or "none"
-    return str(value)

@@ -1,4 +1,4 @@
-"""``restate-medic policy``: check policies before they run, and the schema editors use."""
+"""``restate-medic policy``: check policies before they run, and see what they would do."""
 
 from __future__ import annotations
 
@@ -8,13 +8,17 @@ import typer
 from rich.markup import escape
 
 from exporter.app.check import served
+from exporter.cli.explain import explain_
 from exporter.cli.options import AsJson, ConfigFile
 from exporter.cli.output import Exit, columns, err, friendly, lay_out, out, print_json
 from exporter.model.duration import format_duration
 from exporter.policy.check import Checked, check
 from exporter.settings.load import load
 
-app = typer.Typer(help="Check policies before they run.", no_args_is_help=True)
+app = typer.Typer(
+    help="Check policies before they run, and see why they act or hold.", no_args_is_help=True
+)
+app.command("explain")(explain_)
 
 
 @app.command("check")

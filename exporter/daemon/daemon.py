@@ -17,6 +17,7 @@ from exporter.daemon.bulletin import Bulletin
 from exporter.daemon.chores import Chores
 from exporter.daemon.integrity import holds
 from exporter.daemon.reloads import Reloads
+from exporter.explain import Explanation, explain
 from exporter.left_behind import look_after
 from exporter.metrics.exposition import Exposition, new_registry
 from exporter.metrics.instruments import Instruments
@@ -69,6 +70,7 @@ class Daemon:
         )
         self._engine: Engine | None = None
         self._rounds: Rounds | None = None
+        self._surroundings: Surroundings | None = None
         self._decisions: dict[str, dict[Subject, StandingDecision]] = {}
         self._ready = False
         self._chores = Chores()
@@ -91,16 +93,17 @@ class Daemon:
     def take(self, engine: Engine) -> None:
         """Take the engine over; nothing runs yet."""
         self._engine = engine
+        self._surroundings = surroundings = Surroundings(
+            ledger=engine.ledger,
+            remediator=engine.remediator,
+            ownership=engine.ownership,
+            alarms=lambda: engine.alerts.alarms,
+        )
         self._rounds = Rounds(
             fleet=engine.fleet,
             ledger=engine.ledger,
             remediator=engine.remediator,
-            surroundings=Surroundings(
-                ledger=engine.ledger,
-                remediator=engine.remediator,
-                ownership=engine.ownership,
-                alarms=lambda: engine.alerts.alarms,
-            ),
+            surroundings=surroundings,
             instruments=self.instruments,
             now=engine.now,
             wake=self.wake,
@@ -127,6 +130,22 @@ class Daemon:
             people=lambda: self.engine.people,
             ledger=lambda: self.engine.ledger,
             now=self.engine.now,
+            explain=self.explain,
+        )
+
+    def explain(self, target: str) -> tuple[Explanation, ...]:
+        """Why each policy does what it does on a target, on the newest report."""
+        if self._surroundings is None:
+            return ()
+        engine = self.engine
+        return explain(
+            engine.policies,
+            engine.backends[target].target,
+            engine.fleet.report(target),
+            self._surroundings,
+            max_mode=engine.configuration.settings.max_mode,
+            ledger_ok=engine.ledger.available,
+            now=engine.now(),
         )
 
     def access(self, front: Front) -> Access:

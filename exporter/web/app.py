@@ -14,6 +14,7 @@ from exporter.web.control import control_routes
 from exporter.web.desk import Desk
 from exporter.web.envelope import Envelope
 from exporter.web.errors import handle_errors
+from exporter.web.explained import explain_routes
 from exporter.web.gate import Access, Gate
 from exporter.web.operator import operator_routes
 from exporter.web.order_lists import order_routes
@@ -59,6 +60,7 @@ def build_web(  # noqa: PLR0913 - everything that is served
     app.include_router(present_routes(status))
     app.include_router(operation_routes(status, clerk.ledger, clerk.book))
     app.include_router(history_routes(status, clerk.ledger))
+    app.include_router(explain_routes(status, clerk.explain))
     app.include_router(order_routes(status, clerk.book))
     app.include_router(control_routes(status, clerk))
     app.include_router(act_routes(status, clerk))

@@ -88,7 +88,12 @@ async def office_at(
             desk=Desk(
                 people=lambda: engine.people, targets=lambda: engine.backends, now=engine.now
             ),
-            clerk=Clerk(people=lambda: engine.people, ledger=lambda: engine.ledger, now=engine.now),
+            clerk=Clerk(
+                people=lambda: engine.people,
+                ledger=lambda: engine.ledger,
+                now=engine.now,
+                explain=lambda _target: (),
+            ),
             access=Access(
                 keyring=Keyring(engine.ledger.api_keys),
                 reading_needs_key=lambda: False,
