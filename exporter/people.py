@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from exporter.model.component import RECOVERY_API_COMPONENTS, Component
-from exporter.model.errors import LedgerUnavailableError, RefusedError
+from exporter.model.errors import LedgerUnavailableError, MedicError, RefusedError
 from exporter.model.operation import Operation, Plan, Request
 from exporter.model.report import Report
 from exporter.policy.words import no_such
@@ -88,15 +88,16 @@ class People:
     async def preview(self, request: Request, *, call: str | None = None) -> Plan:
         """The plan that would be carried out: reads only.
 
-        With ``call`` it is written down, under that word, also when it is refused.
+        With ``call`` it is written down, under that word, also when there is none.
         """
         try:
             plan = await preview(
                 request, self._backend(request.target), fleet=self._fleet, now=self._now
             )
-        except RefusedError as error:
+        except MedicError as error:
             if call is not None:
-                await self.refused(replace(request, remedy=call), error.reason, str(error))
+                word = str(getattr(error, "reason", "failed"))
+                await self.refused(replace(request, remedy=call), word, str(error))
             raise
         if call is not None:
             asked = replace(request, remedy=call)

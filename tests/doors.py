@@ -10,11 +10,13 @@ from exporter.ledger.keys import digest_of
 from exporter.model.errors import LedgerUnavailableError
 from exporter.model.keys import ApiKey, Role
 from exporter.people import People
+from exporter.web.access import Access
+from exporter.web.attempts import Attempts
 from exporter.web.clerk import Clerk
 from exporter.web.desk import Desk
-from exporter.web.gate import Access
 from exporter.web.keyring import Keyring
 from exporter.web.passwords import Passwords
+from exporter.web.sessions import Sessions
 from tests.benchmarks.synthetic import START
 
 OPERATOR = "rm_operator-operator-operator-operator-opera"
@@ -23,7 +25,8 @@ VIEWER = "rm_viewer-viewer-viewer-viewer-viewer-viewer"
 
 def key_of(secret: str, name: str, role: Role) -> ApiKey:
     """A key that the ledger might know."""
-    return ApiKey(1, name, role, digest_of(secret), START, "mira")
+    number = 1 if role is Role.OPERATOR else 2
+    return ApiKey(number, name, role, digest_of(secret), START, "mira")
 
 
 KEYS = (key_of(OPERATOR, "ops", Role.OPERATOR), key_of(VIEWER, "wall", Role.VIEWER))
@@ -33,6 +36,7 @@ def access(
     *keys: ApiKey,
     reading_needs_key: bool = False,
     users: Mapping[str, str] | None = None,
+    attempts: Attempts | None = None,
     on_failure: Callable[[], None] = lambda: None,
 ) -> Access:
     """Who may come in."""
@@ -42,10 +46,13 @@ def access(
 
     passwords = Passwords()
     passwords.use(users or {})
+    keyring = Keyring(read)
     return Access(
-        keyring=Keyring(read),
+        keyring=keyring,
+        sessions=Sessions(keyring),
         reading_needs_key=lambda: reading_needs_key,
         passwords=passwords,
+        attempts=Attempts() if attempts is None else attempts,
         on_failure=on_failure,
     )
 

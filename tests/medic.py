@@ -90,8 +90,12 @@ class Medic:
             log=self.log,
         )
         if ready:
-            self.wait_for(lambda: self.status("/-/ready") == httpx.codes.OK, "readiness")
+            self.await_ready()
         return self
+
+    def await_ready(self) -> None:
+        """Wait until every target was read once."""
+        self.wait_for(lambda: self.status("/-/ready") == httpx.codes.OK, "readiness")
 
     @property
     def child(self) -> Child:

@@ -69,7 +69,7 @@ def list_(
         style = OUTCOME_STYLE.get(o.outcome, "red") if o.outcome else "cyan"
         where = f" on {o.target}" if o.target else ""
         who = f"[dim]{escape(f'{o.remedy}{where} by {o.actor}, {o.id}')}[/]"
-        told = escape(o.error or o.summary or o.reason)
+        told = escape(str(o.error or o.summary or o.after.get("summary") or o.reason))
         table.add_row(
             when_text(o.created_at),
             f"[{style}]{o.outcome or o.phase}[/]" + (" [red]relapsed[/]" if o.relapsed_at else ""),

@@ -31,7 +31,10 @@ def new(
     ],
     *,
     role: Annotated[
-        Role, typer.Option(help="viewer: read; operator: also act.", show_default=False)
+        Role,
+        typer.Option(
+            help="viewer (reads) or operator (acts, too).", metavar="ROLE", show_default=False
+        ),
     ],
     config_file: ConfigFile = None,
 ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -15,7 +15,17 @@ from rich.status import Status
 
 from exporter.cli.office.office import Deed, Deeds, Where
 from exporter.cli.office.open import open_deeds
-from exporter.cli.output import OUTCOME_STYLE, Exit, bullets, err, fail, lay_out, out, print_json
+from exporter.cli.output import (
+    OUTCOME_STYLE,
+    Exit,
+    bullets,
+    err,
+    exit_code_of,
+    fail,
+    lay_out,
+    out,
+    print_json,
+)
 from exporter.model.errors import MedicError, RefusedError
 from exporter.model.operation import Outcome
 from exporter.wire.acts import PlanBody
@@ -74,7 +84,7 @@ async def _operate(ask: Ask) -> None:
 
 async def _carry_out(deeds: Deeds, ask: Ask, confirmed: PlanBody | None) -> None:
     try:
-        with _spinner(f"{ask.remedy} ...", ask) as spinner, finishing():
+        with _spinner(f"{ask.remedy} ...", ask) as spinner, _waiting(ask):
             async with _progress(deeds, ask, spinner):
                 plan_id = None if confirmed is None else confirmed.id
                 closed = await deeds.carry_out(ask.deed, plan_id)
@@ -128,9 +138,9 @@ def _confirm(ask: Ask) -> None:
 def _refused(error: RefusedError, ask: Ask) -> NoReturn:
     if ask.as_json:
         print_json({"refused": error.reason, "message": str(error), "data": error.data})
-        raise typer.Exit(int(Exit.UNHEALTHY))
+        raise typer.Exit(int(exit_code_of(error)))
     hint = f"\nIf you are sure: --allow {error.override}" if error.override else ""
-    fail(f"refused ({error.reason}): {error}{hint}", Exit.UNHEALTHY)
+    fail(f"refused ({error.reason}): {error}{hint}", exit_code_of(error))
 
 
 def show_outcome(closed: OperationBody, *, as_json: bool) -> None:
@@ -144,6 +154,20 @@ def show_outcome(closed: OperationBody, *, as_json: bool) -> None:
     out.print(escape(closed.summary))
     if closed.error:
         out.print(escape(closed.error))
+
+
+def _waiting(ask: Ask) -> AbstractContextManager[None]:
+    """What this process began it finishes; for another one nobody has to wait."""
+    return finishing() if ask.where.url is None else _leaving()
+
+
+@contextmanager
+def _leaving() -> Iterator[None]:
+    try:
+        yield
+    except asyncio.CancelledError:
+        err.print("the daemon goes on with what it began: audit list tells how it ended")
+        raise
 
 
 @contextmanager

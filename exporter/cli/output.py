@@ -20,6 +20,8 @@ from exporter.model.errors import (
     ConfigurationError,
     LedgerUnavailableError,
     MedicError,
+    NotFoundError,
+    RefusedElsewhereError,
 )
 from exporter.model.operation import Outcome
 from exporter.model.redact import redact_text
@@ -55,6 +57,12 @@ OUTCOME_STYLE = {
     Outcome.UNVERIFIED: "yellow",
     Outcome.REFUSED: "yellow",
 }
+
+
+_NOT_REACHED = frozenset({"admin-unreachable", "discovery-failed", "throttled"})
+"""What a daemon calls a Restate or a worker that it could not reach."""
+_WRITTEN = frozenset({"target", "policy", "remedy"})
+"""Names that are written down somewhere: another one is a slip of who typed it."""
 
 
 def fail(message: str, code: Exit) -> NoReturn:
@@ -106,6 +114,10 @@ def exit_code_of(error: MedicError) -> Exit:
             return Exit.UNHEALTHY
         case CallFailedError() | LedgerUnavailableError():
             return Exit.UNREACHABLE
+        case RefusedElsewhereError() if error.reason in _NOT_REACHED:
+            return Exit.UNREACHABLE
+        case NotFoundError() if error.kind in _WRITTEN:
+            return Exit.USAGE
         case _:
             return Exit.UNHEALTHY
 

@@ -43,7 +43,12 @@ def redeploy(
     *,
     service_url: Annotated[
         str | None,
-        typer.Option("--service-url", help="The same, by name.", metavar="URL", show_default=False),
+        typer.Option(
+            "--service-url",
+            help="The worker's URL, as an option.",
+            metavar="URL",
+            show_default=False,
+        ),
     ] = None,
     target: TargetName = None,
     config_file: ConfigFile = None,

@@ -23,10 +23,12 @@ from exporter.cli import (
     run,
     why,
 )
+from exporter.cli.plain_help import PlainGroup
 from exporter.log import configure_logging
 
 app = typer.Typer(
     name="restate-medic",
+    cls=PlainGroup,
     help="Watches Restate, and repairs what a policy allows it to repair.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,

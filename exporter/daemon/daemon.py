@@ -24,18 +24,22 @@ from exporter.metrics.instruments import Instruments
 from exporter.model.component import Component
 from exporter.model.decision import Decision, Subject
 from exporter.model.errors import LedgerUnavailableError
+from exporter.model.operation import Operation
 from exporter.model.target import Target
 from exporter.policy.policy import Policy
 from exporter.round import Rounds, Watched
 from exporter.scheduler import Schedule
 from exporter.settings.load import Configuration
 from exporter.surroundings import Surroundings
+from exporter.web.access import Access
 from exporter.web.clerk import Clerk
 from exporter.web.desk import Desk
 from exporter.web.front import Front
-from exporter.web.gate import Access
 from exporter.web.keyring import REFRESH_SECONDS, Keyring
+from exporter.web.recent import Recent
+from exporter.web.sessions import Sessions
 from exporter.web.status import (
+    Running,
     StandingDecision,
     TargetStatus,
     WebStatus,
@@ -69,10 +73,12 @@ class Daemon:
             on_skipped=self.instruments.round_skipped,
         )
         self._engine: Engine | None = None
+        self._started_at: datetime | None = None
         self._rounds: Rounds | None = None
         self._surroundings: Surroundings | None = None
         self._decisions: dict[str, dict[Subject, StandingDecision]] = {}
         self._ready = False
+        self._recent = Recent()
         self._chores = Chores()
         self._reloads = Reloads(configure, swap=self._swap, instruments=self.instruments)
         self.reload = self._reloads.reload
@@ -99,6 +105,7 @@ class Daemon:
             ownership=engine.ownership,
             alarms=lambda: engine.alerts.alarms,
         )
+        self._started_at = engine.now()
         self._rounds = Rounds(
             fleet=engine.fleet,
             ledger=engine.ledger,
@@ -153,6 +160,7 @@ class Daemon:
         self._keyring = Keyring(self.engine.ledger.api_keys)
         return Access(
             keyring=self._keyring,
+            sessions=Sessions(self._keyring),
             reading_needs_key=lambda: self.engine.configuration.settings.reading_needs_key,
             passwords=front.passwords,
             on_failure=self.instruments.auth_failed,
@@ -216,6 +224,12 @@ class Daemon:
             policies=self.engine.policies,
             max_mode=self.engine.configuration.settings.max_mode,
             operations={t: one.id for t, one in self.engine.ledger.standing.open.items()},
+            plans=self._plans(),
+            recent={t.name: self._recent.of(t.name) for t in targets},
+            pauses=tuple(
+                pause for pause in self.engine.ledger.standing.orders.pauses if pause.in_force(now)
+            ),
+            running=Running(self._started_at, self._reloads.loaded_at, self._reloads.problems),
         )
 
     def _swap(self, built: Built) -> None:
@@ -226,6 +240,7 @@ class Daemon:
         other = {name for name, b in before.items() if built.backends.get(name) is not b}
         for name in other:
             self._decisions.pop(name, None)
+            self._recent.forget(name)
             if self._rounds is not None:
                 self._rounds.forget(name)
         same = [target for target in after if target.name not in other]
@@ -267,6 +282,9 @@ class Daemon:
 
     def _decided(self, name: str, decisions: tuple[Decision, ...], at: datetime) -> None:
         self._decisions[name] = follow(self._decisions.get(name, {}), decisions, at)
+        backend = self.engine.backends.get(name)
+        if backend is not None:
+            self._recent.note(backend.target, self.engine.fleet.report(name), at)
 
     def _reported(self, name: str) -> bool:
         backend = self.engine.backends[name]
@@ -275,13 +293,16 @@ class Daemon:
         wanted = backend.target.intervals.keys() - {Component.HEARTBEAT}
         return all(component in readings for component in wanted)
 
+    def _plans(self) -> tuple[Operation, ...]:
+        proposals = self.engine.ledger.standing.proposals
+        return tuple(p for p in proposals if p.approved_by is None)
+
     async def _sweep(self) -> None:
         now = self.engine.now()
         self.instruments.sweep(now)
         pauses = self.engine.ledger.standing.orders.pauses
         self.instruments.pauses(pause for pause in pauses if pause.in_force(now))
-        waiting = [p for p in self.engine.ledger.standing.proposals if p.approved_by is None]
-        self.instruments.approvals_pending(len(waiting))
+        self.instruments.approvals_pending(len(self._plans()))
 
     @property
     def _keeping_seconds(self) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextvars import Context
+from datetime import datetime
 
 import structlog
 
@@ -38,8 +39,10 @@ class Reloads:
         self._signalled: set[asyncio.Task[ReloadResult]] = set()
         self._reloading = asyncio.Lock()
         self._fingerprint = ""
-        self._problems: tuple[str, ...] = ()
+        self.problems: tuple[str, ...] = ()
         """Of the last reload, if it failed."""
+        self.loaded_at: datetime | None = None
+        """When the configuration in force was loaded."""
 
     @property
     def engine(self) -> Engine:
@@ -54,7 +57,8 @@ class Reloads:
         self._engine = engine
         self._fingerprint = engine.configuration.fingerprint()
         self._tell_notes()
-        self._instruments.config_reloaded(ok=True, at=engine.now())
+        self.loaded_at = engine.now()
+        self._instruments.config_reloaded(ok=True, at=self.loaded_at)
 
     async def reload(self) -> ReloadResult:
         """Build the whole configuration again and swap it in; an invalid one changes nothing.
@@ -72,13 +76,14 @@ class Reloads:
                 self._fingerprint = ""  # so that it is tried again until it can be loaded
                 problems = _problems(error)
                 self._instruments.config_reloaded(ok=False, at=now)
-                if problems != self._problems:
+                if problems != self.problems:
                     _log.error("config.reload_failed", problems=problems)
-                self._problems = problems
+                self.problems = problems
                 return ReloadResult(problems)
-            self._problems = ()
+            self.problems = ()
             _tell_what_needs_a_restart(self.engine.configuration, built.configuration)
             self._swap(built)
+            self.loaded_at = now
             self._instruments.config_reloaded(ok=True, at=now)
             self._tell_notes()
             _log.info("config.reloaded", targets=len(built.backends), policies=len(built.policies))

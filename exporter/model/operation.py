@@ -176,8 +176,9 @@ class Plan:
 
     @property
     def digest(self) -> str:
-        """Sixteen hexadecimal digits for what a person says yes to: the arguments and the steps."""
-        text = json.dumps([dict(self.arguments), list(self.steps)], sort_keys=True, default=str)
+        """Sixteen hexadecimal digits for what a person says yes to, and where."""
+        said = [self.target, self.remedy, dict(self.arguments), self.steps, self.allowed]
+        text = json.dumps(said, sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

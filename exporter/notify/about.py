@@ -19,16 +19,26 @@ _ENDED = {
     Outcome.INTERRUPTED: "was interrupted",
 }
 """The ends that people are told of. Nothing was done in all others: rehearsals, refusals."""
+_NOT_KEPT = {
+    Outcome.REFUSED: "was approved and is refused",
+    Outcome.EXPIRED: "was approved and is not done: nobody began it in time",
+    Outcome.WITHDRAWN: "was approved and is not needed any more",
+}
+"""Of a plan that a person said yes to: who counts on it must hear that it is not done."""
 _MOST_VALUES = 12
 _VALUE_LENGTH = 300
 
 
 def about_operation(operation: Operation) -> Message | None:
-    """What to say about an operation that has ended; None when nothing was done."""
-    ended = _ENDED.get(operation.outcome) if operation.outcome else None
+    """What to say about an operation that has ended; None when nobody waits to hear of it."""
+    if operation.outcome is None:
+        return None
+    word, ended = "Done", _ENDED.get(operation.outcome)
+    if ended is None and operation.approved_by is not None:
+        word, ended = "Planned", _NOT_KEPT.get(operation.outcome)
     if ended is None:
         return None
-    lines = [*_wrong(operation.values), f"Done: {operation.summary or 'nothing is known'}"]
+    lines = [*_wrong(operation.values), f"{word}: {operation.summary or 'nothing is known'}"]
     if operation.error:
         lines.append(f"Held or failed: {operation.error}")
     return Message(

@@ -90,7 +90,7 @@ def writing_failed(answer: Answer) -> MedicError:
     if code in _PERHAPS_BEGUN:
         return _begun(_PERHAPS_BEGUN[code], data, message, told, error)
     if answer.status < HTTPStatus.BAD_REQUEST or answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return _lost(error)
+        return lost(error)
     return RefusedElsewhereError(_STATUS_WORDS.get(answer.status, "rejected"), message, data=told)
 
 
@@ -120,10 +120,11 @@ def _begun(
         case None if "cause" in data:
             return RefusedElsewhereError(word, message, data=told)
         case _:
-            return _lost(error)
+            return lost(error)
 
 
-def _lost(error: CallFailedError) -> LostOutcomeError:
+def lost(error: CallFailedError) -> LostOutcomeError:
+    """The same failure of a call, of which nobody knows what it did."""
     return LostOutcomeError(
         error.reason,
         f"whether it was done is not known: {error}",

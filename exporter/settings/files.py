@@ -14,6 +14,10 @@ _SECRETS = ("ingress_token", "admin_token", "api_key", "webhook", "token", "pass
 _SECTIONS_WITH_SECRETS = ("dalp", "basic_auth")
 
 
+class UnreadableError(ConfigurationError):
+    """A file that is not there, or not for us."""
+
+
 def line(file: Path, mark: Mark, message: str) -> str:
     """One problem with its place, without secrets."""
     return redact_text(f"{file}:{mark.line}:{mark.column}: {message}")
@@ -31,7 +35,7 @@ def read(file: Path) -> Document:
         raise ConfigurationError([line(file, mark, "is not UTF-8; save it as UTF-8")]) from error
     except OSError as error:
         msg = f"{file}: cannot be read ({error.strerror}); name an existing file"
-        raise ConfigurationError([msg]) from error
+        raise UnreadableError([msg]) from error
 
 
 def expand(patterns: Iterable[str], base: Path) -> tuple[Path, ...]:

@@ -24,6 +24,7 @@ from exporter.model.errors import ConfigurationError
 from exporter.model.target import Target
 from exporter.model.token import TokenKind, expiry_of, kind_of
 from exporter.policy.document import Document, Mark
+from exporter.policy.document import Path as KeyPath
 from exporter.policy.words import did_you_mean
 from exporter.settings.complaints import spell, undecodable
 from exporter.settings.files import expand, line, read, with_secrets
@@ -207,18 +208,29 @@ def load(file: Path | None, *, flags: Mapping[str, Any] | None = None) -> Config
         raise ConfigurationError(lines) from error
     except SettingsError as error:
         raise ConfigurationError(undecodable()) from error
-    return _with_filed(Configuration(settings, base, file))
+    return _with_filed(Configuration(settings, base, file), document)
 
 
-def _with_filed(configuration: Configuration) -> Configuration:
+def _with_filed(configuration: Configuration, document: Document) -> Configuration:
     """The same, with the targets of its target files after its own."""
     settings = configuration.settings
-    filed = read_target_files(settings.target_files, configuration.base)
+
+    def told(path: KeyPath, message: str) -> str:
+        file = configuration.file
+        if file is None or "target_files" not in (document.data or {}):
+            return f"target_files: {message}"
+        return line(file, document.mark(path), f"target_files: {message}")
+
+    filed = read_target_files(
+        settings.target_files,
+        configuration.base,
+        place=lambda number, message: told(("target_files", number), message),
+    )
     refuse_duplicates(settings.targets, filed)
     targets = (*settings.targets, *(target for one in filed for target in one.targets))
     if not targets:
-        msg = f"target_files: name no target, and neither does targets; {SOME_TARGET}"
-        raise ConfigurationError([f"{configuration.file or 'configuration'}: {msg}"])
+        msg = f"name no target, and neither does targets; {SOME_TARGET}"
+        raise ConfigurationError([told(("target_files",), msg)])
     merged = settings.model_copy(update={"targets": targets})
     return Configuration(merged, configuration.base, configuration.file, filed)
 

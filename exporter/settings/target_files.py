@@ -7,7 +7,7 @@ refused, and the configuration in use stays.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from pydantic_core import ErrorDetails
 from exporter.model.errors import ConfigurationError
 from exporter.policy.document import Document, Mark
 from exporter.settings.complaints import SECTIONS, spell
-from exporter.settings.files import expand, line, read, with_secrets
+from exporter.settings.files import UnreadableError, expand, line, read, with_secrets
 from exporter.settings.targets import TargetSettings, refuse_same
 
 _TARGETS = TypeAdapter(tuple[TargetSettings, ...])
@@ -33,18 +33,28 @@ class Filed:
     targets: tuple[TargetSettings, ...]
 
 
-def read_target_files(patterns: Iterable[str], base: Path) -> tuple[Filed, ...]:
-    """Read every file. ConfigurationError lists the problems of all of them."""
-    filed: list[Filed] = []
+def read_target_files(
+    patterns: Iterable[str], base: Path, *, place: Callable[[int, str], str]
+) -> tuple[Filed, ...]:
+    """Read every file, each once. ConfigurationError lists the problems of all of them.
+
+    ``place`` says where the pattern of this number stands; of a file that cannot be read that is
+    the only place there is.
+    """
+    filed: dict[Path, Filed] = {}
     problems: list[str] = []
-    for file in expand(patterns, base):
-        try:
-            filed.append(_filed(file))
-        except ConfigurationError as error:
-            problems += error.problems
+    for number, pattern in enumerate(patterns):
+        for file in expand([pattern], base):
+            try:
+                if file not in filed:
+                    filed[file] = _filed(file)
+            except UnreadableError as error:
+                problems.append(place(number, str(error)))
+            except ConfigurationError as error:
+                problems += error.problems
     if problems:
         raise ConfigurationError(problems)
-    return tuple(filed)
+    return tuple(filed.values())
 
 
 def refuse_duplicates(own: tuple[TargetSettings, ...], filed: Iterable[Filed]) -> None:

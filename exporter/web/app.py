@@ -8,6 +8,7 @@ from fastapi import FastAPI
 
 from exporter import __version__
 from exporter.metrics.exposition import Exposition
+from exporter.web.access import Access
 from exporter.web.acts import act_routes
 from exporter.web.clerk import Clerk
 from exporter.web.control import control_routes
@@ -15,10 +16,14 @@ from exporter.web.desk import Desk
 from exporter.web.envelope import Envelope
 from exporter.web.errors import handle_errors
 from exporter.web.explained import explain_routes
-from exporter.web.gate import Access, Gate
+from exporter.web.gate import Gate
 from exporter.web.operator import operator_routes
 from exporter.web.order_lists import order_routes
-from exporter.web.page import page_routes
+from exporter.web.page.actions import action_routes
+from exporter.web.page.audit import audit_routes
+from exporter.web.page.login import login_routes
+from exporter.web.page.render import Renderer
+from exporter.web.page.routes import page_routes
 from exporter.web.present import present_routes
 from exporter.web.records import history_routes, operation_routes
 from exporter.web.routes import health_routes, metrics_routes, reload_routes
@@ -66,7 +71,11 @@ def build_web(  # noqa: PLR0913 - everything that is served
     app.include_router(act_routes(status, clerk))
     app.include_router(webhook_routes(clerk))
     app.include_router(operator_routes(desk))
-    app.include_router(page_routes(status, version=version, telemetry_path=telemetry_path))
+    renderer = Renderer(version=version, telemetry_path=telemetry_path)
+    app.include_router(page_routes(status, clerk, renderer))
+    app.include_router(audit_routes(status, clerk, renderer))
+    app.include_router(login_routes(status, access, renderer))
+    app.include_router(action_routes(status, clerk, renderer))
     handle_errors(app)
     app.add_middleware(Gate, access=access)
     app.add_middleware(Envelope, headers=headers)  # the outermost

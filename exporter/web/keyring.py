@@ -58,6 +58,12 @@ class Keyring:
             found = self._known(key)
         return found
 
+    async def by_id(self, number: int) -> ApiKey | None:
+        """The key of this number while it is valid. LedgerUnavailableError as ``find``."""
+        if self._valid is None:
+            await self._refresh_since(self._monotonic())
+        return next((key for key in self._valid or () if key.id == number), None)
+
     async def _refresh(self) -> None:
         self._read_at = self._monotonic()
         self._valid = tuple(key for key in await self._read() if key.valid)

@@ -18,6 +18,7 @@ from exporter.model.errors import (
     RefusedError,
 )
 from exporter.web.errors import FailureError, issues_of
+from exporter.web.fields import FORM, fields_of
 
 WriteDown = Callable[[Request, str, object, str, str], Awaitable[None]]
 """Takes the call, what it was to do, its body, a bounded word for why not, and a sentence."""
@@ -70,7 +71,9 @@ def _word_of(error: MedicError) -> str:
 
 
 async def _body_of(request: Request) -> object:
-    """The body, which the route has read already."""
+    """The body, which the route has read already: JSON, or what a form sent."""
+    if request.headers.get("content-type", "").startswith(FORM):
+        return await fields_of(request)
     try:
         return await request.json()
     except ValueError:

@@ -7,9 +7,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from exporter.model.decision import Decision, Mode, Subject
+from exporter.model.operation import Operation
+from exporter.model.orders import Pause
 from exporter.model.report import Report
 from exporter.model.target import Target
 from exporter.policy.policy import Policy
+from exporter.web.recent import Past
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,17 @@ class StandingDecision:
 
 
 @dataclass(frozen=True, slots=True)
+class Running:
+    """How the process itself is."""
+
+    started_at: datetime | None = None
+    loaded_at: datetime | None = None
+    """When the configuration in force was loaded."""
+    problems: tuple[str, ...] = ()
+    """Of the last reload, if it failed."""
+
+
+@dataclass(frozen=True, slots=True)
 class WebStatus:
     """Everything there is to show at one moment."""
 
@@ -43,6 +57,13 @@ class WebStatus:
     max_mode: Mode = Mode.ENFORCE
     operations: Mapping[str, str] = field(default_factory=dict)
     """The id of the operation that is open on a target, by its name."""
+    plans: tuple[Operation, ...] = ()
+    """Those that wait for a person's yes or no, oldest first."""
+    recent: Mapping[str, Past] = field(default_factory=dict)
+    """The last rounds of each target, by its name."""
+    pauses: tuple[Pause, ...] = ()
+    """Those in force."""
+    running: Running = Running()
 
 
 @dataclass(frozen=True, slots=True)

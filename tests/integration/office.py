@@ -22,11 +22,12 @@ from exporter.model.keys import Role
 from exporter.model.operation import Operation
 from exporter.settings.load import load
 from exporter.web import ReloadResult, WebStatus, build_web
+from exporter.web.access import Access
 from exporter.web.clerk import Clerk
 from exporter.web.desk import Desk
-from exporter.web.gate import Access
 from exporter.web.keyring import Keyring
 from exporter.web.passwords import Passwords
+from exporter.web.sessions import Sessions
 from exporter.wire.operator import PREFIX
 from tests.doors import OPERATOR
 
@@ -81,6 +82,7 @@ async def office_at(
         async def reload() -> ReloadResult:
             return ReloadResult()
 
+        keyring = Keyring(engine.ledger.api_keys)
         app = build_web(
             exposition=Exposition(registry=new_registry()),
             status=lambda: WebStatus(engine.now(), ready=True),
@@ -95,7 +97,8 @@ async def office_at(
                 explain=lambda _target: (),
             ),
             access=Access(
-                keyring=Keyring(engine.ledger.api_keys),
+                keyring=keyring,
+                sessions=Sessions(keyring),
                 reading_needs_key=lambda: False,
                 passwords=Passwords(),
             ),

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from exporter.model.operation import Outcome
 from lab import Restate, ServiceSpec
 from tests.contract.backends.sides import dalp_target
+from tests.integration.office import office_at
 from tests.integration.surgery import row_of, send, until
 from tests.medic import Medic, target_of
 from tests.support import ServerFactory, WorkerFactory
@@ -196,3 +198,22 @@ def test_commands_work_on_it_and_say_what_they_cannot(
         assert [r["reason"] for r in far.operations() if r["remedy"] == "force-redeploy"] == [
             f"{near.operations()[-1]['actor']}: Grüße"
         ]
+
+
+async def test_what_a_remote_api_does_not_offer_is_refused(
+    fresh_restate: ServerFactory, worker_factory: WorkerFactory, tmp_path: Path
+) -> None:
+    """422 REMEDY_UNSUPPORTED from the route, and a row here; nothing is asked of the other side."""
+    restate, worker = fresh_restate(), worker_factory(GREETER)
+    restate.register(worker.url)
+    key_file = tmp_path / "key"
+    with Medic(tmp_path / "far", targets=[target_of(restate, "eu")]) as far:
+        key_file.write_text(far.key())
+        target = dalp_target(far, key_file, service_url=worker.url)
+        async with office_at(tmp_path, [target]) as office:
+            body = {"serviceUrl": worker.url, "forceDrain": True}
+            code, data = await office.error(422, CLEANUP, body)
+            assert (code, data["reason"]) == ("REMEDY_UNSUPPORTED", "remedy-unsupported")
+            rows = [(row.remedy, row.outcome) for row in await office.rows()]
+            assert rows == [(CLEANUP, Outcome.REFUSED)]
+        assert not [row for row in far.operations() if row["remedy"] == CLEANUP]

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from exporter.remediate.verification import Verification
+from exporter.web.attempts import MOST, WITHIN_SECONDS
 from exporter.wire.operator import PREFIX
 from lab import ServiceSpec
 from tests.doors import OPERATOR
@@ -263,6 +264,33 @@ async def test_targets_must_be_named_and_known(yard: Yard, tmp_path: Path) -> No
         ("pord", RECOVER, "refused"),
         ("", "doctor", "refused"),
     ]
+
+
+async def test_who_has_no_valid_key_is_told_and_slowed_down(yard: Yard, tmp_path: Path) -> None:
+    """401 UNAUTHORIZED, after ten of them 429 TOO_MANY_REQUESTS; a valid key still gets in."""
+    body = {"serviceUrl": yard.worker.url}
+    async with office_at(tmp_path, [target_of(yard.restate)]) as office:
+        with nothing_changes(yard.restate):
+            for _ in range(MOST):
+                code, _ = await office.error(401, REDEPLOY, body, key="rm_wrong")
+                assert code == "UNAUTHORIZED"
+            answer = await office.post(REDEPLOY, body, key="rm_wrong")
+        assert (answer.status_code, answer.json()["code"]) == (429, "TOO_MANY_REQUESTS")
+        assert 0 < int(answer.headers["retry-after"]) <= WITHIN_SECONDS
+        assert await office.rows() == ()
+        assert (await office.post("doctor", {})).status_code == 200
+
+
+async def test_what_is_not_there_is_told(yard: Yard, tmp_path: Path) -> None:
+    """404 NOT_FOUND, 405 METHOD_NOT_ALLOWED, and 422 BAD_REQUEST for an unknown field."""
+    async with office_at(tmp_path, [target_of(yard.restate)]) as office:
+        code, _ = await office.error(404, "reboot", {})
+        assert code == "NOT_FOUND"
+        answer = await office.http.get(f"{PREFIX}/doctor", headers={"X-Api-Key": OPERATOR})
+        assert (answer.status_code, answer.json()["code"]) == (405, "METHOD_NOT_ALLOWED")
+        code, data = await office.error(422, REDEPLOY, {"serviceURL": yard.worker.url})
+        assert code == "BAD_REQUEST"
+        assert {issue["path"] for issue in data["issues"]} == {"body.serviceUrl", "body.serviceURL"}
 
 
 async def test_without_a_ledger_nothing_is_done_and_doctor_still_tells(

@@ -25,6 +25,7 @@ from exporter.web import ReloadResult, StandingDecision, TargetStatus, WebStatus
 from exporter.web.clerk import Clerk
 from tests.doors import OPERATOR, open_doors
 from tests.unit.fakes import Clock, FakeTarget, Ward, ledger_at
+from tests.unit.pages import asked
 from tests.unit.policy_scenes import NOW, policy
 
 
@@ -106,6 +107,8 @@ class Bureau:
             decisions=self.decisions,
             policies=self.policies,
             max_mode=self.max_mode,
+            plans=self.ledger.standing.proposals,
+            pauses=self.ledger.standing.orders.pauses,
         )
 
     async def ask(
@@ -118,6 +121,21 @@ class Bureau:
         transport = httpx.ASGITransport(self.app, client=("10.0.0.1", 1))
         async with httpx.AsyncClient(transport=transport, base_url="http://medic") as client:
             return await client.request(method, f"/api/v1/{path}", headers=sent, **json)
+
+    async def browse(
+        self, path: str, fields: dict[str, str] | None = None, *, cookie: str = "", **more: str
+    ) -> httpx.Response:
+        """What a browser gets for a page, or for a form that it sends."""
+        sent = {"cookie": cookie, "origin": "http://medic"} | more
+        method = "GET" if fields is None else "POST"
+        return await asked(self.app, method, path, fields, **sent)
+
+    async def log_in(self, key: str = OPERATOR) -> str:
+        """The cookie that a browser sends from now on."""
+        answer = await self.browse("/login", {"key": key})
+        assert answer.status_code == 303, answer.text
+        cookie: str = answer.headers["set-cookie"]
+        return cookie.partition(";")[0]
 
     async def get(self, path: str, status: int = 200) -> Any:
         answer = await self.ask("GET", path)

@@ -30,6 +30,8 @@ from exporter.model.errors import (
     LedgerUnavailableError,
     LimitReachedError,
     MedicError,
+    NotFoundError,
+    RefusedElsewhereError,
     RefusedError,
 )
 from exporter.model.operation import Outcome
@@ -174,16 +176,17 @@ def test_help_fits_into_eighty_columns(command: tuple[str, ...]) -> None:
 
 @pytest.mark.parametrize("command", every_command(), ids=" ".join)
 def test_help_reads_as_text(command: tuple[str, ...]) -> None:
-    """Paragraphs are filled, names stand in capitals, and so do values."""
+    """Paragraphs are filled, names stand in capitals, and so do values; nothing has a type."""
     text = invoke(*command, "--help").stdout
     described = text.partition("╭")[0].strip().split("\n")
     usage, *lines = [line.strip() for line in described]
     assert "[[" not in usage
-    assert not [word for word in re.findall(r"[\[{]([^\]}]+)[\]}]", usage) if not word.isupper()]
+    assert "{" not in usage
+    assert not [word for word in re.findall(r"\[([^\]]+)\]", usage) if not word.isupper()]
     for line, following in itertools.pairwise(lines):
         filled = not line or not following
         assert filled or len(line) + len(following.split()[0]) >= 75, (line, following)
-    assert not [line for line in text.splitlines() if "--" in line and "<str>" in line]
+    assert not re.findall(r"<(?:str|bool|int|list)[^>]*>", text)
 
 
 def test_every_command_says_what_it_does() -> None:
@@ -216,6 +219,10 @@ def test_the_version_is_told() -> None:
         (InFlightError("no", operation_id="op_1"), Exit.UNHEALTHY),
         (LimitReachedError("cooldown", "no"), Exit.UNHEALTHY),
         (AmbiguousError("no", matches=("a", "b")), Exit.UNHEALTHY),
+        (NotFoundError("no", kind="target"), Exit.USAGE),
+        (NotFoundError("no", kind="operation"), Exit.UNHEALTHY),
+        (RefusedElsewhereError("not-latest", "no"), Exit.UNHEALTHY),
+        (RefusedElsewhereError("admin-unreachable", "no"), Exit.UNREACHABLE),
         (MedicError("no"), Exit.UNHEALTHY),
     ],
 )

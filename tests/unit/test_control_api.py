@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,15 @@ import pytest
 import structlog
 
 from exporter.ledger.chain import verify
-from exporter.model.component import Component
+from exporter.model.component import Component, Reason
 from exporter.model.decision import Mode
+from exporter.model.errors import CallFailedError, MedicError, RefusedError
 from exporter.model.operation import Operation, Outcome
 from exporter.model.target import Target
 from exporter.wire.alertmanager import TARGET_LABEL
 from tests.doors import OPERATOR, VIEWER
 from tests.unit.bureau import Bureau, bureau_at
-from tests.unit.fakes import by_person, by_policy, plan_for
+from tests.unit.fakes import REMEDY, FakeRemedy, by_person, by_policy, plan_for
 from tests.unit.policy_scenes import NOW
 from tests.unit.test_read_api import fail_twice
 
@@ -31,6 +33,8 @@ WRITES = (
     ("POST", "operations/op_1/reject"),
     ("POST", "breakers/policy:heal/reset"),
     ("POST", "alertmanager"),
+    ("POST", "targets/prod/plan"),
+    ("POST", "targets/prod/operations"),
 )
 
 
@@ -77,6 +81,35 @@ async def test_no_other_sites_page_steers(bureau: Bureau, headers: dict[str, str
         answer = await bureau.ask(method, path, {}, key=OPERATOR, **headers)
         assert (answer.status_code, answer.json()["code"]) == (403, "FORBIDDEN"), path
     assert await bureau.rows() == ()
+
+
+# What a remedy would do
+
+
+@pytest.mark.parametrize(
+    ("refusal", "status", "code", "word"),
+    [
+        (
+            RefusedError("not-latest", "it is not the latest"),
+            409,
+            "PREFLIGHT_REFUSED",
+            "not-latest",
+        ),
+        (CallFailedError(Reason.REFUSED, "refused"), 503, "RESTATE_ADMIN_UNREACHABLE", "refused"),
+    ],
+    ids=["refused", "unreachable"],
+)
+async def test_a_plan_that_could_not_be_made_is_in_the_ledger(
+    bureau: Bureau, refusal: MedicError, status: int, code: str, word: str
+) -> None:
+    """Whatever the reason: whoever asked, and why there was no plan."""
+    remedy = FakeRemedy(refusal=refusal)
+    bureau.target.backend = replace(bureau.target.backend, remedies={REMEDY: remedy.built()})
+    for path in ("targets/prod/plan", "targets/prod/operations"):
+        body = await bureau.order("POST", path, {"remedy": REMEDY}, status=status)
+        assert body["code"] == code
+    found = [(row.remedy, row.outcome, row.error) for row in await bureau.rows()]
+    assert found == [(name, Outcome.REFUSED, f"{word}: {refusal}") for name in (REMEDY, "plan")]
 
 
 # Check now

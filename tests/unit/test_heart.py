@@ -184,6 +184,7 @@ async def test_what_has_not_answered_in_time_is_late_and_alone() -> None:
         await until(lambda: (seen := here.heart.look()) is not None and seen.view is not None
                     and seen.view.last_success_at is not None)  # fmt: skip
         assert (await here.wrong())[0] is Reason.LATE
+        assert (await here.view()).late
 
 
 @pytest.mark.parametrize(
@@ -235,6 +236,7 @@ async def test_an_ingress_that_knows_less_than_the_admin_api_says_so() -> None:
     gone = hostile.json_answer({"message": "service 'Pulse' not found"}, 404)
     async with bed(ingress=Ingress(accepting=[gone])) as here:
         assert await here.wrong() == (Reason.NOT_REGISTERED, "service 'Pulse' not found")
+        assert (await here.view()).outstanding_since is None  # so it will never be late
         await until(lambda: (seen := here.heart.look()) is not None and seen.wrong is None)
         assert here.ingress.sent == [here.name, here.name]
 

@@ -403,6 +403,25 @@ def test_only_what_did_something_is_told() -> None:
     }
 
 
+def test_what_was_approved_and_is_not_done_is_told() -> None:
+    """Who said yes counts on it; who said nothing need not hear that a plan is over."""
+    approved = {
+        o: about_operation(replace(ended(o, error="changed: …"), approved_by="mira"))
+        for o in (Outcome.REFUSED, Outcome.EXPIRED, Outcome.WITHDRAWN, Outcome.REJECTED)
+    }
+    titles = {o: None if m is None else m.title for o, m in approved.items()}
+    assert titles == {
+        Outcome.REFUSED: "prod: force-redeploy was approved and is refused",
+        Outcome.EXPIRED: "prod: force-redeploy was approved and is not done:"
+        " nobody began it in time",
+        Outcome.WITHDRAWN: "prod: force-redeploy was approved and is not needed any more",
+        Outcome.REJECTED: None,
+    }
+    refused = approved[Outcome.REFUSED]
+    assert refused is not None
+    assert "Planned: register http://w1:9080/ again" in refused.text
+
+
 def test_many_and_long_values_are_cut() -> None:
     """A batch of a hundred items must not fill a screen."""
     values = {f"item.{n}": ["x" * 1000] for n in range(40)}

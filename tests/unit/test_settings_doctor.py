@@ -150,13 +150,16 @@ def test_no_target_at_all_is_refused(tmp_path: Path) -> None:
     assert names(load(written(tmp_path, f"{OWN}target_files: ['none/*.yaml']\n"))) == ["own"]
     assert problems(written(tmp_path, "target_files: ['none/*.yaml']\n")) == [
         (
-            "medic.yaml: target_files: name no target, and neither does targets; "
+            "medic.yaml:1:15: target_files: name no target, and neither does targets; "
             "write targets: [{name: …, ingress_url: …, admin_url: …}]"
         )
     ]
     missing = problems(written(tmp_path, f"{OWN}target_files: [none.yaml]\n"))
     assert missing == [
-        "none.yaml: cannot be read (No such file or directory); name an existing file"
+        (
+            "medic.yaml:2:16: target_files: none.yaml: cannot be read (No such file or directory);"
+            " name an existing file"
+        )
     ]
 
 

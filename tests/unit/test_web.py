@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import re
 from dataclasses import replace
-from datetime import UTC, timedelta
+from datetime import timedelta
 
 import httpx
 import pytest
@@ -15,11 +13,9 @@ from prometheus_client import CollectorRegistry
 
 from exporter.metrics import Exposition, Instruments
 from exporter.metrics.negotiation import Format
-from exporter.model.component import Component, Reason
 from exporter.model.decision import Decision, Mode, Result, Subject, Verdict, Waiting
 from exporter.model.derive import derive
 from exporter.model.hold import HoldReason
-from exporter.model.report import Report
 from exporter.web import ReloadResult, StandingDecision, TargetStatus, WebStatus, build_web, follow
 from tests.benchmarks import synthetic
 from tests.doors import open_doors
@@ -214,7 +210,7 @@ async def test_requests_are_logged_at_debug(site: Site) -> None:
     assert (entry["path"], entry["status"]) == ("/-/healthy", 200)
 
 
-@pytest.mark.parametrize("path", ["/", "/metrics", "/nothing", "/api/v1/decisions"])
+@pytest.mark.parametrize("path", ["/metrics", "/nothing", "/api/v1/decisions"])
 async def test_security_headers(site: Site, path: str) -> None:
     """Every answer forbids scripts, framing, sniffing and caching."""
     headers = (await site.get(path)).headers
@@ -327,95 +323,3 @@ def test_a_decision_keeps_its_beginning_while_it_stands() -> None:
     (new,) = follow(second, [changed], latest).values()
     assert new.since == latest
     assert follow(second, [], latest) == {}
-
-
-def words(html: str) -> str:
-    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", html))
-
-
-async def test_the_page_tells_statuses_in_words(site: Site) -> None:
-    """The page has the version, each component's status in words, and where to go."""
-    page = await site.get("/")
-    assert page.headers["content-type"].startswith("text/html")
-    text = words(page.text)
-    assert "restate-medic 9.9.9" in text
-    assert "The target is ok." in text
-    assert text.count(" ok ") >= len(Component)
-    for link in ("metrics", "api/v1/decisions", "-/healthy", "-/ready"):
-        assert f'href="{link}"' in page.text
-
-
-async def test_the_page_shows_the_worst_first(site: Site) -> None:
-    """A target with a failing component stands above the others, with reason and error."""
-    sick = synthetic.target("zzz")
-    failing = synthetic.failure(sick, Component.ADMIN, Reason.TLS, error="bad http://u:p@h/ cert")
-    report = synthetic.with_readings(synthetic.report(sick), failing)
-    never = TargetStatus(synthetic.target("mmm"), Report("mmm"))
-    site.status = replace(
-        site.status, targets=(*site.status.targets, never, TargetStatus(sick, report))
-    )
-    text = words((await site.get("/")).text)
-    assert "2 of 3 targets need a look." in text
-    assert text.index("zzz") < text.index("mmm") < text.index("local")
-    assert "tls, just now" in text
-    assert "bad http://REDACTED@h/ cert" in text
-    assert "not read yet" in text
-
-
-async def test_a_stale_target_is_unknown_on_the_page(site: Site) -> None:
-    """The page asks the clock, too: an old reading is not shown as ok."""
-    site.status = replace(site.status, now=START + timedelta(hours=1))
-    text = words((await site.get("/")).text)
-    assert "1 of 1 target needs a look." in text
-    assert "unknown last read 1h ago" in text
-
-
-async def test_the_page_tells_why_a_policy_is_held(site: Site) -> None:
-    """Every decision that is not clear, with the hold's reason in the one word for it."""
-    act = Decision(Subject("clean-up", "local"), Result.ACT)
-    clear = Decision(Subject("other", "local"), Result.CLEAR)
-    site.status = replace(
-        site.status,
-        now=START + timedelta(minutes=5),
-        decisions=tuple(StandingDecision(d, START) for d in (clear, held(), act)),
-    )
-    text = words((await site.get("/")).text)
-    assert text.index("clean-up") < text.index("re-register")
-    assert "hold pending waits 2m 5m ago" in text
-    assert "http://REDACTED@w:9080/" in text
-    assert "other" not in text
-
-
-async def test_remote_text_is_escaped(site: Site) -> None:
-    """Names and errors from outside are text on the page, never markup."""
-    target = synthetic.target(HOSTILE)
-    failing = synthetic.failure(target, Component.ADMIN, error=HOSTILE)
-    report = synthetic.with_readings(synthetic.report(target), failing)
-    decision = replace(held(HOSTILE), subject=Subject(HOSTILE, HOSTILE, HOSTILE))
-    site.status = WebStatus(
-        START.astimezone(UTC),
-        ready=False,
-        targets=(TargetStatus(target, report),),
-        decisions=(StandingDecision(decision, START),),
-        waiting_for=(HOSTILE,),
-    )
-    page = (await site.get("/")).text
-    assert "<script" not in page
-    assert page.count("&lt;script&gt;") == 6
-
-
-async def test_the_page_runs_under_its_policy(site: Site) -> None:
-    """Its one style sheet is the one its policy allows, and it asks for nothing from elsewhere."""
-    page = await site.get("/")
-    (style,) = re.findall(r"<style>(.*?)</style>", page.text, re.DOTALL)
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    assert f"style-src 'sha256-{digest}'" in page.headers["content-security-policy"]
-    assert not re.search(r'(?:src|href)="(?:https?:)?//|style="|\son\w+=', page.text)
-
-
-async def test_an_empty_site_has_a_page(site: Site) -> None:
-    """No targets and no policies: said in words."""
-    site.status = WebStatus(START, ready=True)
-    text = words((await site.get("/")).text)
-    assert "No targets are configured." in text
-    assert "No policy wants to do anything." in text

@@ -17,11 +17,13 @@ from fastapi import FastAPI, Request
 from exporter.ledger.keys import digest_of
 from exporter.model.errors import LedgerUnavailableError
 from exporter.model.keys import ApiKey, Role
+from exporter.web.access import Access
 from exporter.web.attempts import MOST, REMEMBERED, Attempts
 from exporter.web.envelope import Envelope
-from exporter.web.gate import Access, Gate
+from exporter.web.gate import Gate
 from exporter.web.keyring import Keyring
 from exporter.web.passwords import Passwords
+from exporter.web.sessions import Sessions
 from exporter.wire.operator import PREFIX
 from tests.doors import KEYS, OPERATOR, VIEWER, access, key_of
 
@@ -32,7 +34,7 @@ USERS = {"prom": bcrypt.hashpw(b"swordfish", bcrypt.gensalt(4)).decode()}
 class Door:
     """An application that answers everything with who came, behind a gate."""
 
-    def __init__(self, guarded: Access | None = None, attempts: Attempts | None = None) -> None:
+    def __init__(self, guarded: Access | None = None) -> None:
         self.failures = 0
         self.reached = 0
         app = FastAPI(openapi_url=None)
@@ -44,7 +46,7 @@ class Door:
             return {"key": None if key is None else key.name}
 
         guarded = guarded or access(*KEYS, on_failure=self.failed)
-        app.add_middleware(Gate, access=guarded, attempts=attempts)
+        app.add_middleware(Gate, access=guarded)
         app.add_middleware(Envelope)
         self.app = app
 
@@ -160,7 +162,7 @@ async def test_no_other_sites_page_writes(headers: dict[str, str], status: int) 
 async def test_too_many_failures_from_an_address_get_an_early_no() -> None:
     """The address's wrong keys only: valid keys pass, and so do others' mistakes."""
     now = [0.0]
-    door = Door(attempts=Attempts(monotonic=lambda: now[0]))
+    door = Door(access(*KEYS, attempts=Attempts(monotonic=lambda: now[0])))
     with structlog.testing.capture_logs() as logs:
         statuses = [
             (await door.ask("POST", DOCTOR, x_api_key=f"rm_{n}")).status_code
@@ -262,7 +264,14 @@ async def test_what_was_known_stays_while_the_ledger_is_away() -> None:
     keyring = Keyring(book.read)
     with pytest.raises(LedgerUnavailableError):
         await keyring.find(OPERATOR)
-    door = Door(Access(keyring=keyring, reading_needs_key=lambda: False, passwords=Passwords()))
+    door = Door(
+        Access(
+            keyring=keyring,
+            sessions=Sessions(keyring),
+            reading_needs_key=lambda: False,
+            passwords=Passwords(),
+        )
+    )
     answer = await door.ask("POST", DOCTOR, x_api_key=OPERATOR)
     assert (answer.status_code, answer.json()["code"]) == (503, "LEDGER_UNAVAILABLE")
     book.broken = False

@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
+from exporter.model.errors import ConfigurationError
 from exporter.model.operation import Outcome, Phase
 from exporter.model.orders import BreakerName, PauseScope
 from exporter.wire.acts import PlanBody
@@ -22,6 +23,11 @@ class Where:
     config_file: Path | None = None
     url: str | None = None
     key_file: Path | None = None
+
+    def __post_init__(self) -> None:
+        """ConfigurationError for a key that would be shown to nobody."""
+        if self.key_file is not None and self.url is None:
+            raise ConfigurationError(["--key-file is for a daemon: name it with --url"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

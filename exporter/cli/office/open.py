@@ -16,6 +16,8 @@ from exporter.settings.load import KEY_VARIABLE, load
 from exporter.settings.secrets import SecretRef, TokenSource
 from exporter.transport import Transport
 
+_KEY_IS_NEEDED = f"a key is needed: write --key-file FILE, or put it into {KEY_VARIABLE}"
+
 
 @asynccontextmanager
 async def open_deeds(where: Where, *, only_plan: bool) -> AsyncIterator[Deeds]:
@@ -45,7 +47,9 @@ async def open_orders(where: Where) -> AsyncIterator[Orders]:
 async def open_there(where: Where) -> AsyncIterator[There]:
     """The daemon at a URL. ConfigurationError when the URL or the key cannot be used."""
     async with Transport() as transport:
-        yield There(ControlApi(transport, url=str(where.url), key=_key(where)))
+        yield There(
+            ControlApi(transport, url=str(where.url), key=_key(where), without_key=_KEY_IS_NEEDED)
+        )
 
 
 def _key(where: Where) -> TokenSource | None:

@@ -37,7 +37,7 @@ class There:
 
     async def plan(self, deed: Deed) -> PlanBody:
         """What the daemon would do."""
-        return await self._deed(PlanBody, deed, "plan")
+        return await self._deed(PlanBody, deed, "plan", only_reads=True)
 
     async def carry_out(self, deed: Deed, plan_id: str | None) -> OperationBody:
         """Have it done, and wait until it is closed."""
@@ -159,7 +159,13 @@ class There:
         return await self._api.post(OperationBody, "operations", name, word, body=body)
 
     async def _deed(
-        self, kind: type[_Body], deed: Deed, route: str, plan_id: str | None = None
+        self,
+        kind: type[_Body],
+        deed: Deed,
+        route: str,
+        plan_id: str | None = None,
+        *,
+        only_reads: bool = False,
     ) -> _Body:
         body = act_json(
             deed.remedy,
@@ -169,7 +175,9 @@ class There:
             plan=plan_id,
         )
         name = await self._target(deed)
-        return await self._api.post(kind, "targets", name, route, body=body, timeout=LONG)
+        return await self._api.post(
+            kind, "targets", name, route, body=body, timeout=LONG, only_reads=only_reads
+        )
 
     async def _target(self, deed: Deed) -> str:
         if deed.target is not None:
