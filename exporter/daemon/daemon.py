@@ -15,9 +15,10 @@ from exporter.app.build import Built
 from exporter.app.engine import Engine
 from exporter.daemon.bulletin import Bulletin
 from exporter.daemon.chores import Chores
-from exporter.daemon.integrity import holds
 from exporter.daemon.reloads import Reloads
 from exporter.explain import Explanation, explain
+from exporter.ledger.chain import Head
+from exporter.ledger.integrity import inspect
 from exporter.left_behind import look_after
 from exporter.metrics.exposition import Exposition, new_registry
 from exporter.metrics.instruments import Instruments
@@ -77,6 +78,7 @@ class Daemon:
         self._rounds: Rounds | None = None
         self._surroundings: Surroundings | None = None
         self._decisions: dict[str, dict[Subject, StandingDecision]] = {}
+        self._verified: Head | None = None
         self._ready = False
         self._recent = Recent()
         self._chores = Chores()
@@ -320,7 +322,11 @@ class Daemon:
                 await self._keyring.refresh()
 
     async def _verify_ledger(self) -> None:
-        if await holds(self.engine.ledger):
+        found = await inspect(self.engine.ledger, known=self._verified)
+        if found.flaw is not None:
+            _log.error("ledger.flawed", entry=found.flaw.seq, error=found.flaw.sentence)
+        else:
+            self._verified = found.head
             self.instruments.ledger_verified(self.engine.now())
 
     async def _left_behind(self) -> None:
