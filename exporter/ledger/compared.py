@@ -19,6 +19,7 @@ from exporter.ledger.tables import (
     api_keys,
     decisions,
     entries,
+    head,
     identities,
     leases,
     operation_items,
@@ -160,7 +161,11 @@ def _of_owners(connection: Connection, seen: Seen) -> Iterator[Flaw]:
 
 
 def _untold(connection: Connection) -> Iterator[Flaw]:
-    """Rows that no entry can have made."""
+    """Rows that no entry can have made, and entries that the chain does not reach."""
+    newest = select(head.c.seq).scalar_subquery()
+    beyond = (entries.c.seq < 1) | (entries.c.seq > newest)
+    for seq in connection.scalars(select(entries.c.seq).where(beyond).limit(1)):
+        yield Flaw(seq, f"entry {seq} is beyond the head of the chain")
     for table in _MADE_BY_ENTRIES:
         other = ~exists().where(entries.c.seq == table.c.seq)
         yield from _strangers(connection, table, table.c.seq, other)

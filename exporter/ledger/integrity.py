@@ -58,7 +58,7 @@ async def inspect(
             flaw = await asyncio.to_thread(_chained, entries, before, end, known)
         except _UNREADABLE as error:
             told = f"an entry after {before.seq} cannot be read: {error}"
-            flaw = Flaw(before.seq + 1, told)
+            return Inspection(head, Flaw(before.seq + 1, told))
         if flaw is None:
             flaw = await ledger.compare(entries, seen, last=not more)
         if flaw is not None or not more:

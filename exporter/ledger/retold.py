@@ -93,6 +93,8 @@ def _open(told: Retold, entry: Entry) -> None:
 
 def _proposed(told: Retold, _entry: Entry, body: Mapping[str, Any]) -> None:
     told.columns |= {"phase": Phase.PROPOSED, "lease_until": _moment(body["expires_at"])}
+    if "owner" in body:  # entries of earlier versions do not tell it
+        told.columns["owner"] = body["owner"]
 
 
 def _approved(told: Retold, entry: Entry, body: Mapping[str, Any]) -> None:
@@ -178,6 +180,8 @@ def _relapsed(told: Retold, entry: Entry, body: Mapping[str, Any]) -> None:
 
 
 def _end(told: Retold, entry: Entry, outcome: str) -> None:
+    if "phase" not in told.columns:
+        told.columns |= {"owner": None, "lease_until": None}  # it never was anybody's
     told.columns |= {"phase": Phase.CLOSED, "outcome": outcome}
     told.columns |= {"finished_at": entry.at, "locks": None}
 
