@@ -2,7 +2,7 @@
 # Restate servers in .local. Both are pinned with hashes; a second run finds them in place.
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test chaos check bench dashboards lock clean
+.PHONY: help run demo test chaos check bench dashboards kubernetes lock clean
 .DELETE_ON_ERROR:
 
 BIN := .venv/bin
@@ -52,6 +52,9 @@ bench: $(VENV) $(NEWEST)  ## measure a doctor pass, a scrape, deciding and a bac
 dashboards: $(VENV)  ## write grafana/dashboards; PAGE=https://... is where links to restate-medic lead
 	@exec $(BIN)/python -m grafana $(if $(PAGE),--page '$(PAGE)')
 
+kubernetes: $(VENV)  ## write the PrometheusRules of deploy/kubernetes from deploy/prometheus/rules
+	@exec $(BIN)/python deploy/kubernetes/rules.py
+
 # One lock serves Python 3.11 to 3.13: the resolution is the same on all three.
 COMPILE := pip-compile --quiet --no-config --no-header --generate-hashes --strip-extras \
 	--allow-unsafe --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
@@ -59,6 +62,8 @@ COMPILE := pip-compile --quiet --no-config --no-header --generate-hashes --strip
 lock: $(VENV)  ## pin what pyproject.toml asks for; LOCK_ARGS=--upgrade for newer versions
 	$(BIN)/$(COMPILE) $(LOCK_ARGS) --output-file requirements.lock pyproject.toml
 	$(BIN)/$(COMPILE) $(LOCK_ARGS) --extra dev --output-file requirements-dev.lock pyproject.toml
+	$(BIN)/$(COMPILE) $(LOCK_ARGS) --only-build-deps --build-deps-for wheel \
+		--output-file requirements-build.lock pyproject.toml
 
 clean:  ## remove what make made, the sample Restate's data included
 	rm -rf .venv .local dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -10,13 +10,13 @@ from exporter.ledger.keys import digest_of
 from exporter.model.errors import LedgerUnavailableError
 from exporter.model.keys import ApiKey, Role
 from exporter.people import People
-from exporter.web.access import Access
-from exporter.web.attempts import Attempts
-from exporter.web.clerk import Clerk
-from exporter.web.desk import Desk
-from exporter.web.keyring import Keyring
-from exporter.web.passwords import Passwords
-from exporter.web.sessions import Sessions
+from exporter.web.api.clerk import Clerk
+from exporter.web.api.desk import Desk
+from exporter.web.entry.access import Access
+from exporter.web.entry.attempts import Attempts
+from exporter.web.entry.keyring import Keyring
+from exporter.web.entry.passwords import Passwords
+from exporter.web.entry.sessions import Sessions
 from tests.benchmarks.synthetic import START
 
 OPERATOR = "rm_operator-operator-operator-operator-opera"

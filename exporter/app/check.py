@@ -9,8 +9,8 @@ from exporter.policy.load import check_against, load_policies
 from exporter.policy.policy import Policy
 from exporter.policy.served import Served
 from exporter.settings.load import Configuration
-from exporter.web.address import parse_address
-from exporter.web.tls import server_context
+from exporter.web.serving.address import parse_address
+from exporter.web.serving.tls import server_context
 
 
 def check(configuration: Configuration) -> tuple[Policy, ...]:

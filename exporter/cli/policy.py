@@ -1,7 +1,8 @@
-"""``restate-medic policy``: check policies before they run, and see what they would do."""
+"""``restate-medic policy``: check policies, see what they would do, copy those shipped."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,9 +11,10 @@ from rich.markup import escape
 from exporter.app.check import served
 from exporter.cli.explain import explain_
 from exporter.cli.options import AsJson, ConfigFile
-from exporter.cli.output import Exit, columns, err, friendly, lay_out, out, print_json
+from exporter.cli.output import Exit, columns, err, fail, friendly, lay_out, out, print_json
 from exporter.model.duration import format_duration
 from exporter.policy.check import Checked, check
+from exporter.policy.shipped import copy_shipped
 from exporter.settings.load import load
 
 app = typer.Typer(
@@ -61,6 +63,27 @@ def check_(
     else:
         _print(checked)
     raise typer.Exit(int(Exit.USAGE if checked.problems else Exit.FINE))
+
+
+@app.command("copy")
+@friendly
+def copy_(
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="Where to; it is made if it is not there.")
+    ] = Path("policies"),
+) -> None:
+    """Copy the shipped policies and their schema into a folder, to be read and changed there.
+
+    They only observe or propose. A file that is there already stays as it is.
+    """
+    try:
+        written, kept = copy_shipped(folder)
+    except OSError as error:
+        fail(f"cannot write into {folder}: {error.strerror}", Exit.USAGE)
+    for path in written:
+        typer.echo(path)
+    for path in kept:
+        err.print(f"kept as it is: {path}", markup=False)
 
 
 def _print(checked: Checked) -> None:

@@ -16,6 +16,7 @@ from exporter.app.engine import Engine
 from exporter.daemon.bulletin import Bulletin
 from exporter.daemon.chores import Chores
 from exporter.daemon.reloads import Reloads
+from exporter.daemon.supervisor import Supervisor
 from exporter.explain import Explanation, explain
 from exporter.ledger.chain import Head
 from exporter.ledger.integrity import inspect
@@ -32,13 +33,13 @@ from exporter.round import Rounds, Watched
 from exporter.scheduler import Schedule
 from exporter.settings.load import Configuration
 from exporter.surroundings import Surroundings
-from exporter.web.access import Access
-from exporter.web.clerk import Clerk
-from exporter.web.desk import Desk
-from exporter.web.front import Front
-from exporter.web.keyring import REFRESH_SECONDS, Keyring
+from exporter.web.api.clerk import Clerk
+from exporter.web.api.desk import Desk
+from exporter.web.entry.access import Access
+from exporter.web.entry.keyring import REFRESH_SECONDS, Keyring
+from exporter.web.entry.sessions import Sessions
 from exporter.web.recent import Recent
-from exporter.web.sessions import Sessions
+from exporter.web.serving.front import Front
 from exporter.web.status import (
     Running,
     StandingDecision,
@@ -82,7 +83,13 @@ class Daemon:
         self._ready = False
         self._recent = Recent()
         self._chores = Chores()
-        self._reloads = Reloads(configure, swap=self._swap, instruments=self.instruments)
+        self._supervisor = Supervisor()
+        self._reloads = Reloads(
+            configure,
+            swap=self._swap,
+            instruments=self.instruments,
+            supervisor=self._supervisor,
+        )
         self.reload = self._reloads.reload
         self.bulletin = Bulletin(lambda: self.engine, self.instruments)
         self._kept = asyncio.Event()
@@ -188,6 +195,9 @@ class Daemon:
         self._chores.every(min(_LEFT_BEHIND_SECONDS, self._keeping_seconds), self._left_behind)
         self._chores.every(_VERIFY_SECONDS, self._verify_ledger)
         self._chores.every(_LOOK_FOR_CHANGES_SECONDS, self._reloads.when_changed)
+        if self._supervisor.ping_seconds is not None:
+            self._chores.every(self._supervisor.ping_seconds, self._supervisor.ping)
+        self._supervisor.ready(self._reloads.standing())
 
     async def drain(self) -> None:
         """Start nothing more, and let running operations finish for a bounded time."""
@@ -195,6 +205,7 @@ class Daemon:
             self._rounds.accepting = False
         self.engine.people.accepting = False
         seconds = self.engine.configuration.settings.drain_timeout.total_seconds()
+        self._supervisor.stopping()
         _log.info("daemon.stopping", running=sorted(self.engine.remediator.busy))
         self.engine.notifier.hurry()
         await self.engine.remediator.drain(seconds)

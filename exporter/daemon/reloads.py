@@ -11,6 +11,7 @@ import structlog
 
 from exporter.app.build import Built
 from exporter.app.engine import Engine
+from exporter.daemon.supervisor import Supervisor
 from exporter.metrics.instruments import Instruments
 from exporter.model.errors import ConfigurationError
 from exporter.settings.load import Configuration
@@ -31,10 +32,12 @@ class Reloads:
         *,
         swap: Callable[[Built], None],
         instruments: Instruments,
+        supervisor: Supervisor,
     ) -> None:
         self._configure = configure
         self._swap = swap
         self._instruments = instruments
+        self._supervisor = supervisor
         self._engine: Engine | None = None
         self._signalled: set[asyncio.Task[ReloadResult]] = set()
         self._reloading = asyncio.Lock()
@@ -69,25 +72,38 @@ class Reloads:
 
     async def _reload(self) -> ReloadResult:
         async with self._reloading:
-            now = self.engine.now()
+            self._supervisor.reloading()
             try:
-                built, self._fingerprint = await asyncio.to_thread(self._build)
-            except Exception as error:  # noqa: BLE001 - whatever it is, the old one stays in force
-                self._fingerprint = ""  # so that it is tried again until it can be loaded
-                problems = _problems(error)
-                self._instruments.config_reloaded(ok=False, at=now)
-                if problems != self.problems:
-                    _log.error("config.reload_failed", problems=problems)
-                self.problems = problems
-                return ReloadResult(problems)
-            self.problems = ()
-            _tell_what_needs_a_restart(self.engine.configuration, built.configuration)
-            self._swap(built)
-            self.loaded_at = now
-            self._instruments.config_reloaded(ok=True, at=now)
-            self._tell_notes()
-            _log.info("config.reloaded", targets=len(built.backends), policies=len(built.policies))
-            return ReloadResult()
+                return await self._load_and_swap()
+            finally:
+                self._supervisor.ready(self.standing())
+
+    def standing(self) -> str:
+        """One line on what is in force, for who looks at the process from outside."""
+        watched = f"watching {len(self.engine.backends)} targets"
+        standing = f"{watched} with {len(self.engine.policies)} policies"
+        return f"{standing}; the last reload failed" if self.problems else standing
+
+    async def _load_and_swap(self) -> ReloadResult:
+        now = self.engine.now()
+        try:
+            built, self._fingerprint = await asyncio.to_thread(self._build)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the old one stays in force
+            self._fingerprint = ""  # so that it is tried again until it can be loaded
+            problems = _problems(error)
+            self._instruments.config_reloaded(ok=False, at=now)
+            if problems != self.problems:
+                _log.error("config.reload_failed", problems=problems)
+            self.problems = problems
+            return ReloadResult(problems)
+        self.problems = ()
+        _tell_what_needs_a_restart(self.engine.configuration, built.configuration)
+        self._swap(built)
+        self.loaded_at = now
+        self._instruments.config_reloaded(ok=True, at=now)
+        self._tell_notes()
+        _log.info("config.reloaded", targets=len(built.backends), policies=len(built.policies))
+        return ReloadResult()
 
     def _build(self) -> tuple[Built, str]:
         configuration = self._configure()

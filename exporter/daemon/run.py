@@ -13,8 +13,8 @@ from exporter.app.open import open_engine
 from exporter.daemon.daemon import Daemon
 from exporter.settings.load import Configuration
 from exporter.web.app import build_web
-from exporter.web.front import Front
-from exporter.web.server import WebServer, listen
+from exporter.web.serving.front import Front
+from exporter.web.serving.server import WebServer, listen
 
 _COLLECT_AFTER = 5_000
 """New objects; Python's default is 700."""

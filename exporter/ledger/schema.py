@@ -23,7 +23,7 @@ _ONE_AT_A_TIME = 7_262_331_994_012
 
 def prepare(engine: Engine) -> None:
     """Create or upgrade the tables, all or nothing. A database that is current is only read."""
-    steps = ScriptDirectory.from_config(_config())
+    steps = ScriptDirectory.from_config(alembic_config())
     with engine.connect() as connection:
         if _revision(connection, steps) == steps.get_current_head():
             return
@@ -33,7 +33,7 @@ def prepare(engine: Engine) -> None:
                 text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _ONE_AT_A_TIME}
             )
         _revision(connection, steps)
-        command.upgrade(_config(connection), "head")
+        command.upgrade(alembic_config(connection), "head")
 
 
 def _revision(connection: Connection, steps: ScriptDirectory) -> str | None:
@@ -51,7 +51,8 @@ def _revision(connection: Connection, steps: ScriptDirectory) -> str | None:
     return found[0] if found else None
 
 
-def _config(connection: Connection | None = None) -> Config:
+def alembic_config(connection: Connection | None = None) -> Config:
+    """What Alembic needs to know: where the steps are, and the connection they run on."""
     config = Config(attributes={"connection": connection})
     # Alembic expands % in options.
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))

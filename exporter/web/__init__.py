@@ -1,7 +1,7 @@
 """The HTTP side: metrics, health, reload, present decisions, and a page for people."""
 
 from exporter.web.app import build_web
-from exporter.web.server import ListenError, WebServer, listen
+from exporter.web.serving.server import ListenError, WebServer, listen
 from exporter.web.status import ReloadResult, StandingDecision, TargetStatus, WebStatus, follow
 
 __all__ = [

@@ -8,27 +8,27 @@ from fastapi import FastAPI
 
 from exporter import __version__
 from exporter.metrics.exposition import Exposition
-from exporter.web.access import Access
-from exporter.web.acts import act_routes
-from exporter.web.clerk import Clerk
-from exporter.web.control import control_routes
-from exporter.web.desk import Desk
-from exporter.web.envelope import Envelope
-from exporter.web.errors import handle_errors
-from exporter.web.explained import explain_routes
-from exporter.web.gate import Gate
-from exporter.web.operator import operator_routes
-from exporter.web.order_lists import order_routes
+from exporter.web.api.acts import act_routes
+from exporter.web.api.clerk import Clerk
+from exporter.web.api.control import control_routes
+from exporter.web.api.desk import Desk
+from exporter.web.api.errors import handle_errors
+from exporter.web.api.explained import explain_routes
+from exporter.web.api.operator import operator_routes
+from exporter.web.api.order_lists import order_routes
+from exporter.web.api.present import present_routes
+from exporter.web.api.records import history_routes, operation_routes
+from exporter.web.api.routes import health_routes, metrics_routes, reload_routes
+from exporter.web.api.webhook import webhook_routes
+from exporter.web.entry.access import Access
+from exporter.web.entry.gate import Gate
 from exporter.web.page.actions import action_routes
 from exporter.web.page.audit import audit_routes
 from exporter.web.page.login import login_routes
 from exporter.web.page.render import Renderer
 from exporter.web.page.routes import page_routes
-from exporter.web.present import present_routes
-from exporter.web.records import history_routes, operation_routes
-from exporter.web.routes import health_routes, metrics_routes, reload_routes
+from exporter.web.serving.envelope import Envelope
 from exporter.web.status import ReloadResult, WebStatus
-from exporter.web.webhook import webhook_routes
 
 
 def build_web(  # noqa: PLR0913 - everything that is served

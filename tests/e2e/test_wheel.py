@@ -1,4 +1,4 @@
-"""The built wheel, installed into an empty virtual environment, heals as the checkout does."""
+"""The built wheel, installed into an empty virtual environment, does what the checkout does."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from exporter import __version__
 from tests.integration.rolled import BILLING, GREETER, re_register, registered
 from tests.medic import Medic
 from tests.support import ServerFactory, WorkerFactory
@@ -16,10 +17,11 @@ from tests.support import ServerFactory, WorkerFactory
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture
-def installed(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The ``restate-medic`` command of a fresh environment that holds only the wheel."""
-    wheels, home = tmp_path / "wheels", tmp_path / "venv"
+    folder = tmp_path_factory.mktemp("installed")
+    wheels, home = folder / "wheels", folder / "venv"
     build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(wheels)]
     subprocess.run([*build, str(ROOT)], check=True, capture_output=True)
     (wheel,) = wheels.glob("restate_medic-*.whl")
@@ -30,6 +32,43 @@ def installed(tmp_path: Path) -> Path:
     subprocess.run([*pip, "--require-hashes", "-r", lock], check=True, capture_output=True)
     subprocess.run([*pip, "--no-deps", str(wheel)], check=True, capture_output=True)
     return home / "bin" / "restate-medic"
+
+
+@pytest.mark.timeout(300)
+def test_the_version_stands_in_one_place(installed: Path, tmp_path: Path) -> None:
+    """What the package says, pip says, and the command says."""
+    python = str(installed.with_name("python"))
+    query = "from importlib.metadata import version; print(version('restate-medic'))"
+    said = subprocess.run(
+        [python, "-c", query], check=True, capture_output=True, text=True, cwd=tmp_path
+    )
+    told = subprocess.run(
+        [str(installed), "--version"], check=True, capture_output=True, text=True, cwd=tmp_path
+    )
+    assert said.stdout.strip() == __version__
+    assert __version__ in told.stdout
+
+
+@pytest.mark.timeout(300)
+def test_the_shipped_policies_come_with_the_wheel(installed: Path, tmp_path: Path) -> None:
+    """``policy copy`` brings them where the configuration looks, and they are good."""
+    (tmp_path / "restate-medic.yaml").write_text(
+        '{"targets": [{"name": "prod", "ingress_url": "http://restate:8080",'
+        ' "admin_url": "http://restate:9070"}]}'
+    )
+
+    def command(*arguments: str) -> str:
+        return subprocess.run(
+            [str(installed), *arguments], check=True, capture_output=True, text=True, cwd=tmp_path
+        ).stdout
+
+    copied = {Path(line).name for line in command("policy", "copy").splitlines()}
+    assert copied == {path.name for path in (ROOT / "policies").glob("*.*")}
+    files = len(list((tmp_path / "policies").glob("*.yaml")))
+    checked = command("run", "--config.check", "--config.file=restate-medic.yaml")
+    assert f"1 targets, {files} policies" in checked
+    schema = "policy.schema.json"
+    assert (tmp_path / "policies" / schema).read_text() == (ROOT / "policies" / schema).read_text()
 
 
 @pytest.mark.timeout(300)

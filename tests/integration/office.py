@@ -22,12 +22,12 @@ from exporter.model.keys import Role
 from exporter.model.operation import Operation
 from exporter.settings.load import load
 from exporter.web import ReloadResult, WebStatus, build_web
-from exporter.web.access import Access
-from exporter.web.clerk import Clerk
-from exporter.web.desk import Desk
-from exporter.web.keyring import Keyring
-from exporter.web.passwords import Passwords
-from exporter.web.sessions import Sessions
+from exporter.web.api.clerk import Clerk
+from exporter.web.api.desk import Desk
+from exporter.web.entry.access import Access
+from exporter.web.entry.keyring import Keyring
+from exporter.web.entry.passwords import Passwords
+from exporter.web.entry.sessions import Sessions
 from exporter.wire.operator import PREFIX
 from tests.doors import OPERATOR
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from exporter.remediate.verification import Verification
-from exporter.web.attempts import MOST, WITHIN_SECONDS
+from exporter.web.entry.attempts import MOST, WITHIN_SECONDS
 from exporter.wire.operator import PREFIX
 from lab import ServiceSpec
 from tests.doors import OPERATOR

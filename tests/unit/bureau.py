@@ -22,7 +22,7 @@ from exporter.people import People
 from exporter.policy.policy import Policy
 from exporter.surroundings import Surroundings
 from exporter.web import ReloadResult, StandingDecision, TargetStatus, WebStatus, build_web
-from exporter.web.clerk import Clerk
+from exporter.web.api.clerk import Clerk
 from tests.doors import OPERATOR, open_doors
 from tests.unit.fakes import Clock, FakeTarget, Ward, ledger_at
 from tests.unit.pages import asked

@@ -12,7 +12,7 @@ from fastapi import FastAPI
 
 from exporter.metrics.exposition import Exposition, new_registry
 from exporter.web import ReloadResult, WebStatus, build_web
-from exporter.web.access import Access
+from exporter.web.entry.access import Access
 from tests.benchmarks.synthetic import START
 from tests.doors import open_doors
 

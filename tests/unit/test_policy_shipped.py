@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
+from typer.testing import Result as Told
 
+from exporter.cli.root import app
 from exporter.model.carry import carry_over
 from exporter.model.component import Component
 from exporter.model.decision import Mode, Result
@@ -30,6 +33,7 @@ from exporter.policy.load import load_policies
 from exporter.policy.policy import Policy
 from exporter.policy.schema_json import policy_schema, schema_text
 from exporter.policy.served import Served
+from tests.support import logging_as_it_was
 from tests.unit.policy_scenes import NOW, ONE, TWO, URL, decisions, report, views, world
 
 FOLDER = Path(__file__).parents[2] / "policies"
@@ -274,3 +278,37 @@ def test_the_schema_knows_what_the_loader_knows() -> None:
     assert rule["properties"]["mode"]["enum"] == ["off", "observe", "approve", "enforce"]
     actions = [name for one in rule["properties"]["action"]["oneOf"] for name in one["required"]]
     assert actions == list(ACTIONS)
+
+
+def copied(*arguments: str) -> Told:
+    with logging_as_it_was():
+        return CliRunner().invoke(app, ["policy", "copy", *arguments])
+
+
+def test_copies_are_the_shipped_files_and_can_be_loaded(tmp_path: Path) -> None:
+    """All of them, and the schema that an editor finds beside them."""
+    folder = tmp_path / "etc" / "policies"
+    told = copied(str(folder))
+    assert told.exit_code == 0, told.stderr
+    names = sorted([*(path.name for path in FOLDER.glob("*.yaml")), "policy.schema.json"])
+    assert [Path(line).name for line in told.stdout.splitlines()] == names
+    for name in names:
+        assert (folder / name).read_bytes() == (FOLDER / name).read_bytes()
+    assert {rule.name for rule in load_policies([folder])} == SHIPPED.keys()
+
+
+def test_a_copy_overwrites_nothing(tmp_path: Path) -> None:
+    """What somebody changed stays as it is, and is told."""
+    mine = tmp_path / "drift.yaml"
+    mine.write_text("policies: []")
+    told = copied(str(tmp_path))
+    assert (told.exit_code, mine.read_text()) == (0, "policies: []")
+    assert f"kept as it is: {mine}" in told.stderr.replace("\n", "")
+
+
+def test_a_folder_that_cannot_be_made_is_a_usage_error(tmp_path: Path) -> None:
+    """It says which, and what the system says."""
+    (tmp_path / "file").write_text("")
+    told = copied(str(tmp_path / "file" / "policies"))
+    assert told.exit_code == 2
+    assert "Not a directory" in told.stderr

@@ -21,7 +21,7 @@ from exporter.model.hold import HoldReason
 from exporter.model.operation import Outcome, Phase
 from exporter.model.target import Target
 from exporter.web import StandingDecision
-from exporter.web.filters import CALLS
+from exporter.web.api.filters import CALLS
 from tests.unit.bureau import Bureau, bureau_at
 from tests.unit.fakes import by_person, by_policy, locked, plan_for
 from tests.unit.policy_scenes import NOW, URL, policy

@@ -18,8 +18,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from exporter.model.errors import ConfigurationError
 from exporter.settings.web_config import WebConfig, load_web_config
 from exporter.web import WebServer, listen
-from exporter.web.envelope import Envelope
-from exporter.web.front import Front
+from exporter.web.serving.envelope import Envelope
+from exporter.web.serving.front import Front
 from tests.certificates import certificate
 from tests.support import ToolFinder
 

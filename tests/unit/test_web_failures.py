@@ -21,7 +21,7 @@ from exporter.model.errors import (
 from exporter.model.operation import Operation, Outcome, Phase
 from exporter.people import STOPPING
 from exporter.restate_api import DiscoveryFailedError
-from exporter.web.failures import failure_of, failure_of_operation
+from exporter.web.api.failures import failure_of, failure_of_operation
 from exporter.wire.operator import STATUS, Code
 from tests.benchmarks.synthetic import START
 

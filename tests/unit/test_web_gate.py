@@ -17,13 +17,13 @@ from fastapi import FastAPI, Request
 from exporter.ledger.keys import digest_of
 from exporter.model.errors import LedgerUnavailableError
 from exporter.model.keys import ApiKey, Role
-from exporter.web.access import Access
-from exporter.web.attempts import MOST, REMEMBERED, Attempts
-from exporter.web.envelope import Envelope
-from exporter.web.gate import Gate
-from exporter.web.keyring import Keyring
-from exporter.web.passwords import Passwords
-from exporter.web.sessions import Sessions
+from exporter.web.entry.access import Access
+from exporter.web.entry.attempts import MOST, REMEMBERED, Attempts
+from exporter.web.entry.gate import Gate
+from exporter.web.entry.keyring import Keyring
+from exporter.web.entry.passwords import Passwords
+from exporter.web.entry.sessions import Sessions
+from exporter.web.serving.envelope import Envelope
 from exporter.wire.operator import PREFIX
 from tests.doors import KEYS, OPERATOR, VIEWER, access, key_of
 

@@ -11,7 +11,7 @@ from exporter.ledger.chain import verify
 from exporter.model.component import Component
 from exporter.model.decision import Mode
 from exporter.model.operation import Operation, Outcome
-from exporter.web.body import MOST_BODY_BYTES
+from exporter.web.api.body import MOST_BODY_BYTES
 from exporter.wire.operator import LONGEST_REASON
 from tests.doors import VIEWER
 from tests.unit.bureau import Bureau, bureau_at

@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 
 from exporter.model.errors import LedgerUnavailableError
 from exporter.model.keys import ApiKey
-from exporter.web.access import Access
-from exporter.web.attempts import MOST, Attempts
-from exporter.web.keyring import Keyring
+from exporter.web.entry.access import Access
+from exporter.web.entry.attempts import MOST, Attempts
+from exporter.web.entry.keyring import Keyring
+from exporter.web.entry.passwords import Passwords
+from exporter.web.entry.sessions import COOKIE, LONGEST_SECONDS, Sessions
 from exporter.web.page.login import _way
-from exporter.web.passwords import Passwords
-from exporter.web.sessions import COOKIE, LONGEST_SECONDS, Sessions
 from tests.doors import KEYS, OPERATOR, VIEWER, access
 from tests.unit.pages import Html, Pages, asked
 

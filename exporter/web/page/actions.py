@@ -10,12 +10,12 @@ from collections.abc import Callable
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from exporter.web.clerk import Clerk
-from exporter.web.filters import BreakerId, Name, OperationId, PauseId
+from exporter.web.api.clerk import Clerk
+from exporter.web.api.filters import BreakerId, Name, OperationId, PauseId
+from exporter.web.api.steering import Steering
 from exporter.web.page.forms import back, body_of, forms_router
 from exporter.web.page.render import Renderer
 from exporter.web.status import WebStatus
-from exporter.web.steering import Steering
 from exporter.wire.orders import CheckBody, NewPause, WhyBody
 
 

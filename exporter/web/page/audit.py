@@ -11,11 +11,11 @@ from fastapi.responses import HTMLResponse
 
 from exporter.model.errors import AmbiguousError, LedgerUnavailableError, NotFoundError
 from exporter.model.operation import Operation, Outcome, Phase
-from exporter.web.clerk import Clerk
+from exporter.web.api.clerk import Clerk
+from exporter.web.api.reading import reading
 from exporter.web.page.operations import operation_facts, operation_row
 from exporter.web.page.render import Renderer
 from exporter.web.page.routes import NO_LEDGER
-from exporter.web.reading import reading
 from exporter.web.status import WebStatus
 
 _FILTERS = ("target", "policy", "remedy", "outcome", "phase")

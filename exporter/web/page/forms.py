@@ -13,16 +13,16 @@ from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
 from exporter.model.errors import MedicError
-from exporter.web.clerk import Clerk
-from exporter.web.errors import FailureError, issues_of
-from exporter.web.failures import failure_of
-from exporter.web.fields import fields_of
-from exporter.web.gate import FORMS
+from exporter.web.api.clerk import Clerk
+from exporter.web.api.errors import FailureError, issues_of
+from exporter.web.api.failures import failure_of
+from exporter.web.api.fields import fields_of
+from exporter.web.api.recorded import recorded
+from exporter.web.api.steering import CALLS
+from exporter.web.entry.gate import FORMS
 from exporter.web.page.notices import DONE
 from exporter.web.page.render import Renderer, root_of
-from exporter.web.recorded import recorded
 from exporter.web.status import WebStatus
-from exporter.web.steering import CALLS
 from exporter.wire.body import Asked
 from exporter.wire.operator import STATUS, Code
 

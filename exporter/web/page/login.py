@@ -9,13 +9,13 @@ from http import HTTPStatus
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
-from exporter.web.access import Access, No, client_of
-from exporter.web.fields import fields_of
+from exporter.web.api.fields import fields_of
+from exporter.web.api.reading import reading
+from exporter.web.entry.access import Access, No, client_of
+from exporter.web.entry.sessions import COOKIE, LONGEST_SECONDS
 from exporter.web.page.forms import back
 from exporter.web.page.notices import DONE
 from exporter.web.page.render import Renderer
-from exporter.web.reading import reading
-from exporter.web.sessions import COOKIE, LONGEST_SECONDS
 from exporter.web.status import WebStatus
 from exporter.wire.operator import STATUS
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from exporter.model.decision import Result
 from exporter.model.orders import OpenBreaker
-from exporter.web.policy_bodies import policy_body
+from exporter.web.api.policy_bodies import policy_body
 from exporter.web.status import WebStatus
 from exporter.wire.policies import PolicyBody
 

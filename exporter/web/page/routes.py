@@ -9,13 +9,13 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
 from exporter.model.errors import LedgerUnavailableError
-from exporter.web.clerk import Clerk
+from exporter.web.api.clerk import Clerk
+from exporter.web.api.reading import reading
 from exporter.web.page.operations import operation_row
 from exporter.web.page.overview import TargetFilter, overview_facts
 from exporter.web.page.policies import policy_rows
 from exporter.web.page.render import Renderer
 from exporter.web.page.target import target_facts
-from exporter.web.reading import reading
 from exporter.web.status import WebStatus
 
 if TYPE_CHECKING:

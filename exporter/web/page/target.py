@@ -9,9 +9,9 @@ from typing import Any
 from exporter.model.component import Component, Status
 from exporter.model.decision import Result
 from exporter.model.duration import format_duration
+from exporter.web.api.present import in_full
 from exporter.web.page.cells import Bar, Cell, bars, cell
 from exporter.web.page.decisions import decision_row, group_decisions
-from exporter.web.present import in_full
 from exporter.web.recent import ROUNDS, Past
 from exporter.web.status import TargetStatus, WebStatus
 

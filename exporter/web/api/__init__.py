@@ -1,0 +1,1 @@
+"""The HTTP interface for programs and key holders: operator, read and control routes."""

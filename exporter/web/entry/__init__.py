@@ -1,0 +1,1 @@
+"""Who may come in: keys, passwords, sessions, and how often one may fail."""

@@ -1,0 +1,1 @@
+"""Sockets, TLS and headers: how an application is served, whatever it says."""
