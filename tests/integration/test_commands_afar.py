@@ -94,7 +94,7 @@ def test_a_worker_is_registered_from_afar(
 def test_refusals_say_what_the_daemon_said(
     fresh_restate: ServerFactory, worker_factory: WorkerFactory, tmp_path: Path, folder: Path
 ) -> None:
-    """Words, hints and exit codes are those of the local command; a lack of key is no outage."""
+    """Words, hints and exit codes are those of the local command."""
     _, worker, target = registered(fresh_restate(), worker_factory)
     worker.roll([BILLING])
     with Medic(tmp_path, targets=[target]) as medic:
@@ -106,6 +106,14 @@ def test_refusals_say_what_the_daemon_said(
         refused = afar.told("redeploy", "--yes", code=1)
         assert refused["refused"] == "drop-service"
         assert "did you mean 'prod'" in afar.run("redeploy", "--target", "prd").stderr
+
+
+def test_a_lack_of_rights_is_no_outage(
+    fresh_restate: ServerFactory, worker_factory: WorkerFactory, tmp_path: Path, folder: Path
+) -> None:
+    """No key, a wrong one, and a viewer's are exit 1; a daemon that is down is exit 3."""
+    _, _, target = registered(fresh_restate(), worker_factory)
+    with Medic(tmp_path, targets=[target]) as medic:
         for key, words in ((None, "a key is needed"), ("rm_wrong", "the key is wrong or revoked")):
             answer = Afar(folder, medic, key).run("redeploy", "--yes")
             assert (answer.returncode, words in answer.stderr) == (1, True), answer.stderr
@@ -113,7 +121,7 @@ def test_refusals_say_what_the_daemon_said(
         assert "this needs an operator's" in viewer.run("redeploy", "--yes").stderr
         assert viewer.told("pauses") == []
         medic.terminate()
-        down = afar.run("pauses")
+        down = viewer.run("pauses")
         assert (down.returncode, "refused" in down.stderr) == (3, True)
 
 

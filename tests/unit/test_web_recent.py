@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from itertools import pairwise
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from exporter.model.component import WORST_FIRST, Component, Reason, Status
@@ -42,6 +42,7 @@ def played(history: list[dict[Component, Status]]) -> Past:
 
 
 @given(_histories)
+@example([{Component.ADMIN: Status.UNREACHABLE}, *[{}] * (2 * ROUNDS)])
 def test_the_last_rounds_are_remembered_in_order(history: list[dict[Component, Status]]) -> None:
     """So many at most, the oldest first, each with its worst status and what was not ok."""
     past = played(history)
@@ -57,6 +58,7 @@ def test_the_last_rounds_are_remembered_in_order(history: list[dict[Component, S
 
 
 @given(_histories)
+@example([{Component.ADMIN: Status.UNREACHABLE}, *[{}] * (2 * ROUNDS)])
 def test_since_is_when_the_present_status_began(history: list[dict[Component, Status]]) -> None:
     """Also when that is longer ago than rounds are kept; before the first round nobody looked."""
     past = played(history)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from datetime import UTC, datetime
+from functools import cache
 from urllib.parse import quote
 
 import pytest
@@ -123,6 +124,12 @@ async def test_a_changed_cookie_opens_nothing(at: int, bit: int) -> None:
 # Logging in
 
 
+@cache
+def opened() -> Pages:
+    """One application for all who come with a right key; building it takes longer than a page."""
+    return Pages()
+
+
 async def log_in(pages: Pages, key: str, **more: str) -> str:
     answer = await asked(pages.app, "POST", "/login", {"key": key, **more})
     assert answer.status_code == 303, Html(answer.text).words
@@ -132,7 +139,7 @@ async def log_in(pages: Pages, key: str, **more: str) -> str:
 
 async def test_logging_in_and_out() -> None:
     """The page says who it is; the cookie is for this site alone, and for no script."""
-    pages = Pages()
+    pages = opened()
     given_cookie = await log_in(pages, f" {OPERATOR}\n")
     value, *rules = (part.strip() for part in given_cookie.split(";"))
     assert {rule.lower() for rule in rules} == {
@@ -151,7 +158,7 @@ async def test_logging_in_and_out() -> None:
 
 async def test_over_tls_the_cookie_is_for_tls_only() -> None:
     """Never sent in clear text then."""
-    answer = await asked(Pages().app, "POST", "/login", {"key": OPERATOR}, base="https://medic")
+    answer = await asked(opened().app, "POST", "/login", {"key": OPERATOR}, base="https://medic")
     assert "Secure" in answer.headers["set-cookie"]
 
 
@@ -194,7 +201,7 @@ async def test_attempts_are_limited() -> None:
 
 async def test_another_sites_page_logs_nobody_in_or_out() -> None:
     """A form elsewhere cannot make somebody's browser use another's key."""
-    pages = Pages()
+    pages = opened()
     for path in ("/login", "/logout"):
         answer = await asked(pages.app, "POST", path, {"key": OPERATOR}, origin="https://evil.test")
         assert answer.status_code == 403
@@ -225,7 +232,7 @@ async def test_before_the_keys_were_ever_read_nobody_is_turned_away_as_wrong() -
 @pytest.mark.parametrize("way", ["", "policies", "targets/prod-1", "audit/op_1", "targets/a%20b"])
 async def test_after_logging_in_one_is_where_one_was(way: str) -> None:
     """The page that led here."""
-    answer = await asked(Pages().app, "POST", "/login", {"key": OPERATOR, "next": way})
+    answer = await asked(opened().app, "POST", "/login", {"key": OPERATOR, "next": way})
     assert answer.headers["location"] == f"./{way}?done=in"
 
 
@@ -245,7 +252,7 @@ async def test_after_logging_in_one_is_where_one_was(way: str) -> None:
 )
 async def test_logging_in_leads_to_no_other_site(way: str) -> None:
     """Whatever else stands there is the overview."""
-    pages = Pages()
+    pages = opened()
     answer = await asked(pages.app, "POST", "/login", {"key": OPERATOR, "next": way})
     assert answer.headers["location"] == "./?done=in"
     answer = await asked(pages.app, "GET", f"/login?next={quote(way)}")
@@ -302,7 +309,7 @@ async def test_reading_that_needs_a_key_leads_a_browser_to_log_in() -> None:
 )
 async def test_a_session_writes_only_through_the_forms(method: str, path: str) -> None:
     """The API wants the key itself: no page can make a browser call it."""
-    pages = Pages()
+    pages = opened()
     value = (await log_in(pages, OPERATOR)).partition(";")[0]
     answer = await asked(pages.app, method, path, cookie=value, origin="http://medic")
     assert (answer.status_code, answer.json()["code"]) == (401, "UNAUTHORIZED")
@@ -310,7 +317,7 @@ async def test_a_session_writes_only_through_the_forms(method: str, path: str) -
 
 async def test_a_key_wins_over_a_session() -> None:
     """Who sends both is who the key says."""
-    pages = Pages()
+    pages = opened()
     value = (await log_in(pages, OPERATOR)).partition(";")[0]
     page = await pages.page("/", cookie=value, x_api_key=VIEWER)
     assert "wall viewer" in page.words
