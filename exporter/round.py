@@ -16,7 +16,6 @@ import structlog
 
 from exporter.model.component import Component, Reason
 from exporter.model.decision import Decision, Mode, Result, Subject
-from exporter.model.derive import derive
 from exporter.model.errors import LedgerUnavailableError, StoppedError
 from exporter.model.findings import Findings
 from exporter.model.hold import HoldReason
@@ -106,10 +105,9 @@ class Rounds:
         now = self._now()
         report = self._fleet.merge(target, readings, now=now)
         self._surroundings.configure(watched.policies, watched.targets)
-        findings = derive(report, target, now=now, tally=self._surroundings.tally(target.name))
         self._surroundings.look(backend, report, now=now)
-        world = self._surroundings.world(
-            target.name, max_mode=watched.max_mode, ledger_ok=ledger_ok, now=now
+        findings, world = self._surroundings.scene(
+            target, report, max_mode=watched.max_mode, ledger_ok=ledger_ok, now=now
         )
         decisions = decide(watched.policies, target, report, findings, world, now=now)
         self._surroundings.decided(target, decisions, now=now)

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
 from exporter.model.decision import Decision, Mode, Result, Subject, Waiting
-from exporter.model.findings import Tally
+from exporter.model.derive import derive
+from exporter.model.findings import Findings, Tally
 from exporter.model.hold import HoldReason
 from exporter.model.identity import Identities, Identity
 from exporter.model.operation import Usage
@@ -30,10 +31,21 @@ from exporter.relapses import Relapses
 if TYPE_CHECKING:
     from exporter.backends.backend import Backend
     from exporter.ledger.gateway import Ledger
-    from exporter.ownership import Ownership
     from exporter.remediate.remediator import Remediator
 
 _log = structlog.get_logger(__name__)
+
+
+class Owner(Protocol):
+    """Who acts for the targets, such as ``Ownership``."""
+
+    @property
+    def owned(self) -> bool:
+        """Whether this process does."""
+
+    @property
+    def holder(self) -> str:
+        """Who did when it was last looked at."""
 
 
 class Surroundings:
@@ -44,7 +56,7 @@ class Surroundings:
         *,
         ledger: Ledger,
         remediator: Remediator,
-        ownership: Ownership,
+        ownership: Owner,
         alarms: Callable[[], Alarms | None] = lambda: None,
         boot: Callable[[], float] = boot_seconds,
     ) -> None:
@@ -76,6 +88,13 @@ class Surroundings:
         self._identities.look(target, report, self._known(target), now=now)
         policies = self._health.policies
         self._relapses.look(backend.target, report, backend.remedies, policies, now=now)
+
+    def scene(
+        self, target: Target, report: Report, *, max_mode: Mode, ledger_ok: bool, now: datetime
+    ) -> tuple[Findings, World]:
+        """All that policies decide about a target on; it changes nothing here."""
+        findings = derive(report, target, now=now, tally=self.tally(target.name))
+        return findings, self.world(target.name, max_mode=max_mode, ledger_ok=ledger_ok, now=now)
 
     def world(self, target: str, *, max_mode: Mode, ledger_ok: bool, now: datetime) -> World:
         """Everything that a gate may ask about a target now."""

@@ -68,5 +68,5 @@ def no_ledger() -> Ledger:
 def open_doors() -> dict[str, Any]:
     """What ``build_web`` needs where nobody acts and everybody may read what is in memory."""
     desk = Desk(people=no_people, targets=lambda: ("local",), now=lambda: START)
-    clerk = Clerk(people=no_people, ledger=no_ledger, now=lambda: START)
+    clerk = Clerk(people=no_people, ledger=no_ledger, now=lambda: START, explain=lambda _target: ())
     return {"desk": desk, "clerk": clerk, "access": access(*KEYS)}

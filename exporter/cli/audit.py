@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
+from exporter.cli import audit_export, audit_verify
 from exporter.cli.office.office import Where
 from exporter.cli.office.open import open_orders
 from exporter.cli.options import AsJson, ConfigFile, KeyFile, Url
@@ -19,13 +20,16 @@ from exporter.cli.output import (
     lay_out,
     out,
     print_json,
+    value_text,
     when_text,
 )
 from exporter.model.operation import Outcome
 from exporter.wire.operation import OperationBody, OperationDetail
 
 _NOTHING: tuple[object, ...] = (None, "", [], {}, False)
-app = typer.Typer(help="Look at the ledger of operations.", no_args_is_help=True)
+app = typer.Typer(help="Look at the ledger of operations, and check it.", no_args_is_help=True)
+app.command("verify")(audit_verify.verify)
+app.command("export")(audit_export.export)
 
 
 @app.command("list")
@@ -100,9 +104,9 @@ def show(
     table.show_header = False
     for name, value in fields.items():
         if value not in _NOTHING:
-            table.add_row(f"[bold]{name}[/]", escape(_text(value)))
+            table.add_row(f"[bold]{name}[/]", escape(value_text(value)))
     lay_out(table, "", "[bold]what happened[/]")
-    told = list(map(_text, fields.values()))
+    told = list(map(value_text, fields.values()))
     for entry in found.entries:
         lay_out(f"{entry.seq}  {entry.at}  [cyan]{entry.kind}[/]")
         lay_out(bullets(_news(entry.body, told)))
@@ -110,7 +114,7 @@ def show(
 
 def _news(body: dict[str, Any], told: list[str]) -> list[str]:
     """What an entry adds to what was told above or by an earlier entry."""
-    news = [(name, _text(value)) for name, value in body.items() if value not in _NOTHING]
+    news = [(name, value_text(value)) for name, value in body.items() if value not in _NOTHING]
     fresh = [(name, text) for name, text in news if text not in told]
     told.extend(text for _, text in fresh)
     return [f"{name}: {text}" for name, text in fresh]
@@ -119,14 +123,3 @@ def _news(body: dict[str, Any], told: list[str]) -> list[str]:
 async def _one(name: str, where: Where) -> OperationDetail:
     async with open_orders(where) as orders:
         return await orders.operation(name)
-
-
-def _text(value: object) -> str:
-    if isinstance(value, dict):
-        return ", ".join(
-            f"{k}={{{_text(v)}}}" if isinstance(v, dict) else f"{k}={_text(v)}"
-            for k, v in value.items()
-        )
-    if isinstance(value, list):
-        return ", ".join(_text(v) for v in value) or "none"
-    return str(value)

@@ -54,9 +54,9 @@ def known_policy(configuration: Configuration, name: str) -> None:
 
 @asynccontextmanager
 async def open_ledger(
-    configuration: Configuration, *, create: bool = False
+    configuration: Configuration, *, create: bool = False, standing: bool = True
 ) -> AsyncIterator[Ledger]:
-    """The configuration's ledger, with its standing loaded.
+    """The configuration's ledger, with its ``standing`` loaded unless only its rows are wanted.
 
     One that is not there is not made unless asked for: an order in it would reach no daemon.
     """
@@ -64,7 +64,8 @@ async def open_ledger(
     if path is not None and not create and not path.exists():
         msg = f"there is no ledger at {path}: name the configuration of the daemon (--config.file)"
         fail(msg, Exit.USAGE)
-    ledger = await Ledger.open(configuration.storage_url)
+    url = configuration.storage_url
+    ledger = await Ledger.open(url) if standing else Ledger(url)
     try:
         yield ledger
     finally:

@@ -143,3 +143,15 @@ def when(moment: datetime | None) -> str:
 def when_text(moment: str | None) -> str:
     """The same of a timestamp in a body."""
     return "" if moment is None else when(datetime.fromisoformat(moment))
+
+
+def value_text(value: object) -> str:
+    """A fact of a body in a line of words."""
+    if isinstance(value, dict):
+        return ", ".join(
+            f"{k}={{{value_text(v)}}}" if isinstance(v, dict) else f"{k}={value_text(v)}"
+            for k, v in value.items()
+        )
+    if isinstance(value, list):
+        return ", ".join(value_text(v) for v in value) or "none"
+    return str(value)

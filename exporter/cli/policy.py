@@ -1,4 +1,4 @@
-"""``restate-medic policy``: check policies before they run, and copy those that are shipped."""
+"""``restate-medic policy``: check policies, see what they would do, copy those shipped."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import typer
 from rich.markup import escape
 
 from exporter.app.check import served
+from exporter.cli.explain import explain_
 from exporter.cli.options import AsJson, ConfigFile
 from exporter.cli.output import Exit, columns, err, fail, friendly, lay_out, out, print_json
 from exporter.model.duration import format_duration
@@ -16,7 +17,10 @@ from exporter.policy.check import Checked, check
 from exporter.policy.shipped import copy_shipped
 from exporter.settings.load import load
 
-app = typer.Typer(help="Check policies before they run.", no_args_is_help=True)
+app = typer.Typer(
+    help="Check policies before they run, and see why they act or hold.", no_args_is_help=True
+)
+app.command("explain")(explain_)
 
 
 @app.command("check")

@@ -15,9 +15,11 @@ from exporter.app.build import Built
 from exporter.app.engine import Engine
 from exporter.daemon.bulletin import Bulletin
 from exporter.daemon.chores import Chores
-from exporter.daemon.integrity import holds
 from exporter.daemon.reloads import Reloads
 from exporter.daemon.supervisor import Supervisor
+from exporter.explain import Explanation, explain
+from exporter.ledger.chain import Head
+from exporter.ledger.integrity import inspect
 from exporter.left_behind import look_after
 from exporter.metrics.exposition import Exposition, new_registry
 from exporter.metrics.instruments import Instruments
@@ -75,7 +77,9 @@ class Daemon:
         self._engine: Engine | None = None
         self._started_at: datetime | None = None
         self._rounds: Rounds | None = None
+        self._surroundings: Surroundings | None = None
         self._decisions: dict[str, dict[Subject, StandingDecision]] = {}
+        self._verified: Head | None = None
         self._ready = False
         self._recent = Recent()
         self._chores = Chores()
@@ -104,17 +108,18 @@ class Daemon:
     def take(self, engine: Engine) -> None:
         """Take the engine over; nothing runs yet."""
         self._engine = engine
+        self._surroundings = surroundings = Surroundings(
+            ledger=engine.ledger,
+            remediator=engine.remediator,
+            ownership=engine.ownership,
+            alarms=lambda: engine.alerts.alarms,
+        )
         self._started_at = engine.now()
         self._rounds = Rounds(
             fleet=engine.fleet,
             ledger=engine.ledger,
             remediator=engine.remediator,
-            surroundings=Surroundings(
-                ledger=engine.ledger,
-                remediator=engine.remediator,
-                ownership=engine.ownership,
-                alarms=lambda: engine.alerts.alarms,
-            ),
+            surroundings=surroundings,
             instruments=self.instruments,
             now=engine.now,
             wake=self.wake,
@@ -141,6 +146,22 @@ class Daemon:
             people=lambda: self.engine.people,
             ledger=lambda: self.engine.ledger,
             now=self.engine.now,
+            explain=self.explain,
+        )
+
+    def explain(self, target: str) -> tuple[Explanation, ...]:
+        """Why each policy does what it does on a target, on the newest report."""
+        if self._surroundings is None:
+            return ()
+        engine = self.engine
+        return explain(
+            engine.policies,
+            engine.backends[target].target,
+            engine.fleet.report(target),
+            self._surroundings,
+            max_mode=engine.configuration.settings.max_mode,
+            ledger_ok=engine.ledger.available,
+            now=engine.now(),
         )
 
     def access(self, front: Front) -> Access:
@@ -312,7 +333,11 @@ class Daemon:
                 await self._keyring.refresh()
 
     async def _verify_ledger(self) -> None:
-        if await holds(self.engine.ledger):
+        found = await inspect(self.engine.ledger, known=self._verified)
+        if found.flaw is not None:
+            _log.error("ledger.flawed", entry=found.flaw.seq, error=found.flaw.sentence)
+        else:
+            self._verified = found.head
             self.instruments.ledger_verified(self.engine.now())
 
     async def _left_behind(self) -> None:

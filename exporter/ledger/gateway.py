@@ -81,6 +81,7 @@ class Ledger:
     items = _call(Store.items, writes=False)
     entries = _call(Store.entries, writes=False)
     chain = _call(Store.chain, writes=False)
+    compare = _call(Store.compare, writes=False)
     decisions = _call(Store.decisions, writes=False)
     latest_decisions = _call(Store.latest_decisions, writes=False)
 

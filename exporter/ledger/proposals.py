@@ -54,7 +54,7 @@ def propose(
         close(journal, other, Outcome.WITHDRAWN, now=now, error="its policy was changed")
     until = now + STANDS_FOR
     row |= {"phase": str(Phase.PROPOSED), "owner": owner, "lease_until": until}
-    body = opening_body(row, request, plan) | {"expires_at": until.isoformat()}
+    body = opening_body(row, request, plan) | {"expires_at": until.isoformat(), "owner": owner}
     return opening.insert_row(journal, EntryKind.PROPOSED, row, body)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, Engine, select
 
-from exporter.ledger.chain import Entry, Head
+from exporter.ledger.chain import Entry, Flaw, Head
+from exporter.ledger.compared import Seen, compare
 from exporter.ledger.decided import DecisionRecord, newest_of_each, record_of
 from exporter.ledger.ids import normalise
 from exporter.ledger.rows import operation_of
@@ -102,6 +104,10 @@ class Reads:
     def chain(self, *, after: int = 0, limit: int = 1000) -> tuple[Entry, ...]:
         """The next entries of the whole chain, in order, for ``chain.verify``."""
         return self._entries(entries.c.seq > after, limit=limit)
+
+    def compare(self, page: Sequence[Entry], seen: Seen, *, last: bool) -> Flaw | None:
+        """The first row that does not say what these entries do, which must be chained."""
+        return compare(self._engine, page, seen, last=last)
 
     def _entries(self, *where: ColumnElement[bool], limit: int | None = None) -> tuple[Entry, ...]:
         query = select(entries).where(*where).order_by(entries.c.seq).limit(limit)

@@ -13,6 +13,7 @@ from exporter.web.api.clerk import Clerk
 from exporter.web.api.control import control_routes
 from exporter.web.api.desk import Desk
 from exporter.web.api.errors import handle_errors
+from exporter.web.api.explained import explain_routes
 from exporter.web.api.operator import operator_routes
 from exporter.web.api.order_lists import order_routes
 from exporter.web.api.present import present_routes
@@ -64,6 +65,7 @@ def build_web(  # noqa: PLR0913 - everything that is served
     app.include_router(present_routes(status))
     app.include_router(operation_routes(status, clerk.ledger, clerk.book))
     app.include_router(history_routes(status, clerk.ledger))
+    app.include_router(explain_routes(status, clerk.explain))
     app.include_router(order_routes(status, clerk.book))
     app.include_router(control_routes(status, clerk))
     app.include_router(act_routes(status, clerk))

@@ -96,6 +96,12 @@ def decision_body(decision: Decision, since: datetime | None) -> DecisionBody:
     )
 
 
+def concerns(decision: Decision, item: str | None) -> bool:
+    """Whether it is about this item, if one is given: named as it is, or as it is shown."""
+    found = decision.subject.item
+    return item is None or (found is not None and item in {found, redact_text(found)})
+
+
 def _verdict(verdict: Verdict) -> VerdictBody:
     return VerdictBody(
         gate=verdict.gate,

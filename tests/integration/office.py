@@ -90,7 +90,12 @@ async def office_at(
             desk=Desk(
                 people=lambda: engine.people, targets=lambda: engine.backends, now=engine.now
             ),
-            clerk=Clerk(people=lambda: engine.people, ledger=lambda: engine.ledger, now=engine.now),
+            clerk=Clerk(
+                people=lambda: engine.people,
+                ledger=lambda: engine.ledger,
+                now=engine.now,
+                explain=lambda _target: (),
+            ),
             access=Access(
                 keyring=keyring,
                 sessions=Sessions(keyring),

@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 
+from exporter.explain import Acting, Explanation, explain
 from exporter.fleet import Fleet
 from exporter.ledger.gateway import Ledger
 from exporter.metrics.exposition import Exposition, new_registry
@@ -19,6 +20,7 @@ from exporter.model.operation import Operation
 from exporter.model.target import Target
 from exporter.people import People
 from exporter.policy.policy import Policy
+from exporter.surroundings import Surroundings
 from exporter.web import ReloadResult, StandingDecision, TargetStatus, WebStatus, build_web
 from exporter.web.api.clerk import Clerk
 from tests.doors import OPERATOR, open_doors
@@ -43,9 +45,16 @@ class Bureau:
     def __post_init__(self) -> None:
         self.fleet = Fleet()
         self.target = FakeTarget(self.clock)
+        remediator = Ward(self.ledger).remediator
+        self.surroundings = Surroundings(
+            ledger=self.ledger,
+            remediator=remediator,
+            ownership=Acting(),
+            boot=self.clock.monotonic,
+        )
         self.people = People(
             backends=lambda: {self.target.target.name: self.target.backend},
-            remediator=Ward(self.ledger).remediator,
+            remediator=remediator,
             ledger=self.ledger,
             fleet=self.fleet,
             wake=self._wake,
@@ -63,6 +72,7 @@ class Bureau:
                     people=lambda: self.people,
                     ledger=lambda: self.ledger,
                     now=self.clock.now,
+                    explain=self._explain,
                 )
             },
         )
@@ -72,6 +82,18 @@ class Bureau:
         self.clock.advance(0.001)  # a reading begins after what asked for it
         readings = self.target.readings(*components - self.late)
         self.fleet.merge(self.target.target, readings, now=self.clock.now())
+
+    def _explain(self, name: str) -> tuple[Explanation, ...]:
+        target = next(row.target for row in self.status().targets if row.target.name == name)
+        return explain(
+            self.policies,
+            target,
+            self.fleet.report(name),
+            self.surroundings,
+            max_mode=self.max_mode,
+            ledger_ok=True,
+            now=self.clock.now(),
+        )
 
     async def _reload(self) -> ReloadResult:
         return ReloadResult()

@@ -13,6 +13,7 @@ from exporter.model.operation import Outcome, Phase
 from exporter.model.orders import BreakerName, PauseScope
 from exporter.operator_api.control import LONG, ControlApi
 from exporter.wire.acts import PlanBody, act_json
+from exporter.wire.explain import ExplainAnswer
 from exporter.wire.operation import OperationBody, OperationDetail, OperationsAnswer
 from exporter.wire.orders import (
     BreakerBody,
@@ -56,6 +57,19 @@ class There:
         """One target, or all of them, as the daemon last saw them."""
         names = [name] if name else await self._names()
         return tuple([await self._api.get(TargetDetail, "targets", one) for one in names])
+
+    async def explain(
+        self, *, target: str | None, policy: str | None, item: str | None
+    ) -> ExplainAnswer:
+        """Why its policies do what they do, over as many pages as it takes."""
+        asked = {"target": target, "policy": policy, "item": item, "limit": _MOST}
+        found = await self._api.get(ExplainAnswer, "explain", **asked)
+        rows, cursor = list(found.explanations), found.next_cursor
+        while cursor is not None:
+            page = await self._api.get(ExplainAnswer, "explain", **asked, cursor=cursor)
+            rows += page.explanations
+            cursor = page.next_cursor
+        return found.model_copy(update={"explanations": tuple(rows), "next_cursor": None})
 
     async def pauses(self) -> tuple[PauseBody, ...]:
         """Those in force."""

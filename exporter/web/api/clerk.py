@@ -20,6 +20,7 @@ from exporter.web.api.caller import kept, request_of
 from exporter.wire.operator import LONGEST_REASON
 
 if TYPE_CHECKING:
+    from exporter.explain import Explanation
     from exporter.ledger.gateway import Ledger
 
 
@@ -32,8 +33,11 @@ class Clerk:
         people: Callable[[], People],
         ledger: Callable[[], Ledger],
         now: Callable[[], datetime],
+        explain: Callable[[str], tuple[Explanation, ...]],
     ) -> None:
+        """``explain`` tells of a configured target why its policies do what they do now."""
         self.people = people
+        self.explain = explain
         self.ledger = ledger
         self.now = now
 

@@ -120,6 +120,14 @@ class ChangeFilters(Paged):
     until: Annotated[Moment | None, Field(description="Not included.")] = None
 
 
+class ExplainFilters(Paged):
+    """Which policies, on which targets, about which item."""
+
+    target: Name | None = None
+    policy: Name | None = None
+    item: Annotated[str | None, Field(max_length=2048, description="One item only.")] = None
+
+
 class OperationFilters(Paged):
     """Which operations."""
 

@@ -8,12 +8,13 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from exporter.ledger.texts import item_key
+from exporter.model.decision import Subject
 from exporter.policy.words import no_such
 from exporter.web.api.filters import DecisionFilters, Name, PolicyFilters, TargetFilters
 from exporter.web.api.listing import known, one, paged
 from exporter.web.api.policy_bodies import policy_body
 from exporter.web.api.reading import reading
-from exporter.web.status import StandingDecision, TargetStatus, WebStatus
+from exporter.web.status import TargetStatus, WebStatus
 from exporter.wire.decisions import DecisionsAnswer, decision_body
 from exporter.wire.operator import Code
 from exporter.wire.paging import Key
@@ -87,7 +88,9 @@ def present_routes(status: Callable[[], WebStatus]) -> APIRouter:
             and asked.reason in {None, standing.decision.reason}
             and asked.mode in {None, standing.decision.mode}
         )
-        shown, cursor = paged("decisions", rows, asked, _subject)
+        shown, cursor = paged(
+            "decisions", rows, asked, lambda row: subject_key(row.decision.subject)
+        )
         bodies = tuple(decision_body(s.decision, s.since) for s in shown)
         return DecisionsAnswer(decisions=bodies, next_cursor=cursor)
 
@@ -132,7 +135,7 @@ def _policies(now: WebStatus) -> tuple[PolicyBody, ...]:
     return tuple(policy_body(p, targets, max_mode=now.max_mode) for p in now.policies)
 
 
-def _subject(standing: StandingDecision) -> Key:
-    subject = standing.decision.subject
+def subject_key(subject: Subject) -> Key:
+    """The place of what a decision is about in lists."""
     item = "" if subject.item is None else item_key(subject.item)  # a cursor tells no secret
     return subject.target, subject.policy, item

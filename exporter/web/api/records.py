@@ -10,7 +10,6 @@ from fastapi import APIRouter, Query
 
 from exporter.ledger.texts import item_key
 from exporter.model.errors import NotFoundError
-from exporter.model.redact import redact_text
 from exporter.order_book import OrderBook
 from exporter.web.api.errors import unusable
 from exporter.web.api.filters import ChangeFilters, OperationFilters, OperationId
@@ -19,7 +18,7 @@ from exporter.web.api.present import check_policy, check_target
 from exporter.web.api.reading import reading
 from exporter.web.status import StandingDecision, WebStatus
 from exporter.wire.body import facts, timestamp
-from exporter.wire.decisions import ChangeBody, DecisionHistory, decision_body
+from exporter.wire.decisions import ChangeBody, DecisionHistory, concerns, decision_body
 from exporter.wire.operation import (
     OperationDetail,
     OperationsAnswer,
@@ -142,12 +141,11 @@ def _id_of(key: Key) -> str:
 
 
 def _is_about(standing: StandingDecision, target: str, policy: str, item: str | None) -> bool:
-    """Whether it is that decision, about the item if one is given: as it is, or as it is shown."""
+    """Whether it is that decision, about the item if one is given."""
     subject = standing.decision.subject
-    if (subject.target, subject.policy) != (target, policy):
-        return False
-    found = subject.item
-    return item is None or (found is not None and item in {found, redact_text(found)})
+    return (subject.target, subject.policy) == (target, policy) and concerns(
+        standing.decision, item
+    )
 
 
 def _change(row: DecisionRecord) -> ChangeBody:

@@ -1,0 +1,135 @@
+"""``audit verify`` and ``audit export`` at a terminal."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import json
+import sqlite3
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from exporter.ledger.chain import Entry, Head, verify
+from exporter.ledger.gateway import Ledger
+from exporter.ledger.texts import canonical
+from tests.unit.fakes import by_person
+from tests.unit.policy_scenes import NOW
+from tests.unit.test_cli import Folder, no_variables
+
+__all__ = ["no_variables"]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    """A configuration, and a ledger with a few entries."""
+    made = Folder(tmp_path)
+    made.configure()
+
+    async def fill() -> None:
+        ledger = await Ledger.open(f"sqlite:///{tmp_path}/data/medic.db")
+        for number in range(3):
+            await ledger.refuse(by_person(), reason="no", message=f"=it({number})", now=NOW)
+        await ledger.close()
+
+    asyncio.run(fill())
+    return made
+
+
+def forge(folder: Folder, change: str) -> None:
+    with sqlite3.connect(folder.path / "data" / "medic.db") as connection:
+        names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'")
+        for (name,) in names.fetchall():
+            connection.execute(f"DROP TRIGGER {name}")
+        connection.execute(change)
+
+
+def test_a_whole_ledger_is_told_with_its_head(folder: Folder) -> None:
+    """The head can be kept elsewhere, and given again."""
+    result = folder.run("audit", "verify")
+    assert result.exit_code == 0, result.output
+    first, second = result.stdout.splitlines()
+    assert first == "3 entries and their rows are as they were written"
+    head = second.removeprefix("head ")
+    assert folder.run("audit", "verify", "--head", head).exit_code == 0
+    told = json.loads(folder.run("audit", "verify", "--json").stdout)
+    assert told == {"head": head, "entries": 3, "flaw": None}
+    later = f"4:{'0' * 64}"
+    cut = folder.run("audit", "verify", "--head", later)
+    assert (cut.exit_code, cut.stdout) == (
+        1,
+        "the ledger was changed: entries after 3 are missing; 4 was known\n",
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ("UPDATE entries SET body = '{}' WHERE seq = 2", "entry 2 was altered"),
+        ("UPDATE entries SET at = 'x' WHERE seq = 2", "cannot be read"),
+        ("UPDATE operations SET actor = 'ben' WHERE seq = 3", "its actor is not what"),
+        ("UPDATE operations SET before = '{' WHERE seq = 3", "cannot be read"),
+    ],
+)
+def test_a_changed_ledger_is_exit_one(folder: Folder, change: str, says: str) -> None:
+    """Also when what was changed cannot even be read any more."""
+    forge(folder, change)
+    result = folder.run("audit", "verify")
+    assert result.exit_code == 1
+    assert says in result.stdout
+    assert json.loads(folder.run("audit", "verify", "--json").stdout)["flaw"]["entry"] > 0
+
+
+def test_a_head_that_is_none_is_refused(folder: Folder) -> None:
+    """It says what to write."""
+    result = folder.run("audit", "verify", "--head", "3")
+    assert result.exit_code == 2
+    assert "write SEQ:HASH" in result.stderr
+
+
+def test_what_is_exported_can_be_verified_elsewhere(folder: Folder, tmp_path: Path) -> None:
+    """Every field that a hash covers is there, in both formats."""
+    lines = folder.run("audit", "export")
+    assert lines.exit_code == 0
+    seq, digest = lines.stderr.rsplit(" ", 1)[1].strip().split(":")
+    head = Head(int(seq), digest)
+    rows = [json.loads(line) for line in lines.stdout.splitlines()]
+    assert verify((entry(row, canonical(row["body"])) for row in rows), head) is None
+    file = tmp_path / "ledger.csv"
+    assert folder.run("audit", "export", "--format", "csv", "--out", str(file)).exit_code == 0
+    with file.open(newline="") as opened:
+        table = list(csv.DictReader(opened))
+    assert verify((entry(row, row["body"]) for row in table), head) is None
+    assert [path.name for path in tmp_path.glob(".ledger*")] == []
+
+
+def test_only_what_is_recent_is_exported_if_so_wanted(folder: Folder) -> None:
+    """From a moment, or within a duration; anything else is refused with what to write."""
+    before = folder.run("audit", "export", "--since", "2020-01-01T00:00:00Z")
+    assert len(before.stdout.splitlines()) == 3
+    after = folder.run("audit", "export", "--since", "2126-01-01T00:00:00Z")
+    assert after.stdout == ""
+    assert after.stderr.startswith("0 entries; head 3:")
+    wrong = folder.run("audit", "export", "--since", "yesterday")
+    assert wrong.exit_code == 2
+    assert "write 24h, 7d or 2026-05-09T10:00:00Z" in wrong.stderr
+
+
+def test_a_file_that_cannot_be_written_is_told(folder: Folder, tmp_path: Path) -> None:
+    """And none is left half written."""
+    result = folder.run("audit", "export", "--out", str(tmp_path / "none" / "file"))
+    assert result.exit_code == 2
+    assert "No such file or directory" in result.stderr
+
+
+def entry(row: dict[str, str], body: str) -> Entry:
+    return Entry(
+        int(row["seq"]),
+        row["operationId"] or None,
+        row["kind"],
+        datetime.fromisoformat(row["at"]),
+        body,
+        row["prevHash"],
+        row["hash"],
+    )
