@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -17,8 +17,10 @@ from typing import Any, cast
 from exporter.backends.backend import Backend
 from exporter.fleet import Fleet
 from exporter.ledger.gateway import Ledger
+from exporter.ledger.integrity import inspect
 from exporter.model.component import Component, Reason, Status
 from exporter.model.decision import Mode
+from exporter.model.errors import LedgerUnavailableError
 from exporter.model.findings import Findings
 from exporter.model.message import Tell
 from exporter.model.operation import (
@@ -254,12 +256,19 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 @asynccontextmanager
-async def ledger_at(folder: Path) -> AsyncIterator[Ledger]:
-    """A real ledger that gives up on a lock soon."""
+async def ledger_at(folder: Path, *, whole: bool = True) -> AsyncIterator[Ledger]:
+    """A real ledger that gives up on a lock soon.
+
+    In the end it must hold what its own entries tell, unless the test is about one that does not
+    (``whole`` false): the check of the ledger must never cry wolf.
+    """
     wait = timedelta(seconds=0.05)
     ledger = await Ledger.open(f"sqlite:///{folder}/medic.db", lock_wait=wait, required=False)
     try:
         yield ledger
+        if whole:
+            with suppress(LedgerUnavailableError):
+                assert (await inspect(ledger)).flaw is None
     finally:
         await ledger.close()
 

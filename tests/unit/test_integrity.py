@@ -29,7 +29,7 @@ async def test_a_flaw_is_found_wherever_a_page_ends(
     tmp_path: Path, change: str | None, page: int
 ) -> None:
     """Also in the last entry, and when a page ends right before or after it."""
-    async with ledger_at(tmp_path) as ledger:
+    async with ledger_at(tmp_path, whole=False) as ledger:
         ward = Ward(ledger)
         for _ in range(2):
             await ward.remediator.perform(by_policy(), ward.target.backend, Verification())
@@ -49,5 +49,5 @@ async def test_a_flaw_is_found_wherever_a_page_ends(
 
 async def test_an_empty_ledger_holds(tmp_path: Path) -> None:
     """There is nothing in it that could be wrong."""
-    async with ledger_at(tmp_path) as ledger:
+    async with ledger_at(tmp_path, whole=False) as ledger:
         assert (await inspect(ledger)).flaw is None
