@@ -29,10 +29,12 @@ from exporter.model.heartbeat import (
     prefix_of,
 )
 from exporter.model.views import ServiceShape
-from exporter.restate_api import KnownBeat, NotRegisteredError, RestateApi
+from exporter.restate_api import KnownBeat, NotRegisteredError, RestateApi, UnknownBeatError
 
 _LOOK = timedelta(seconds=5)
 """How long one more look at what is late waits for its end."""
+_GONE = "Restate no longer has it: how it ended is not known"
+"""Of a beat that was purged, or went with all else, before its end was seen."""
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
@@ -188,6 +190,11 @@ class Heart:
     async def _await_end(self, beat: _Outstanding, invocation_id: str) -> None:
         try:
             failure = await self._api.beats.failure_of(invocation_id, timeout=self._left(beat))
+        except UnknownBeatError:
+            if await self._api.lookups.by_id({invocation_id}):
+                raise  # a proxy's word: it is there, so no other may be started beside it
+            self._over(Ended(beat.beat, invocation_id, self._clock(), None, _GONE))
+            return
         except CallFailedError as error:
             if error.reason is not Reason.TIMEOUT:
                 raise

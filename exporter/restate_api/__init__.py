@@ -13,7 +13,13 @@ from exporter.restate_api.admin import (
     WholeRegistration,
 )
 from exporter.restate_api.api import RestateApi, connect
-from exporter.restate_api.beats import Beats, KnownBeat, NotRegisteredError, Sent
+from exporter.restate_api.beats import (
+    Beats,
+    KnownBeat,
+    NotRegisteredError,
+    Sent,
+    UnknownBeatError,
+)
 from exporter.restate_api.errors import DiscoveryFailedError
 from exporter.restate_api.ingress import Ingress
 from exporter.restate_api.invocations import (
@@ -52,6 +58,7 @@ __all__ = [
     "Said",
     "Sent",
     "ServiceDetails",
+    "UnknownBeatError",
     "WholeRegistration",
     "Written",
     "connect",

@@ -42,6 +42,10 @@ class NotRegisteredError(CallFailedError):
     """The service or handler is not registered, so that nothing was started."""
 
 
+class UnknownBeatError(CallFailedError):
+    """The ingress knows no such invocation. Whether there is one, only the admin API can say."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sent:
     """An invocation that was handed in. ``fresh`` is false for one that was there before."""
@@ -119,7 +123,8 @@ class Beats:
     async def failure_of(self, invocation_id: str, *, timeout: timedelta) -> str | None:  # noqa: ASYNC109 - as above
         """Wait for its end: None when it succeeded, else what it failed with.
 
-        CallFailedError with ``timeout`` when it has not ended by then.
+        CallFailedError with ``timeout`` when it has not ended by then, UnknownBeatError when it is
+        not there.
         """
         answer = await self._ingress.request(
             "GET",
@@ -129,7 +134,11 @@ class Beats:
             expect=_ANY_STATUS,
         )
         if answer.headers.get(_ID_HEADER) is None:
-            raise answer.failure()  # from the ingress, or a proxy: not the invocation's own end
+            # From the ingress, or a proxy: not the invocation's own end.
+            error = answer.failure()
+            if answer.status == HTTPStatus.NOT_FOUND:
+                raise UnknownBeatError(error.reason, str(error), http_status=answer.status)
+            raise error
         if answer.status < HTTPStatus.BAD_REQUEST:
             return None
         said, _ = answer.remote_error()

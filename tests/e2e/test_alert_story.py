@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from exporter.metrics.catalogue import CATALOGUE
 from lab import RestateServer, wait_until
 from tests.alerts import ALERTMANAGER, load
 from tests.e2e.quick import quick_prometheus, quick_rules
@@ -99,7 +98,4 @@ def _heal(prom: Prometheus, pager: Hook, restate: RestateServer) -> None:
     assert restate.call("Billing", "charge", "10").status_code == 200
     recent = "policy_remedy_outcome:restate_medic_operations:increase1h"
     wait(lambda: prom.query(f'{recent}{{outcome="verified"}} == 1'), "the operation as a new one")
-    unverified = {"RestateMedicLedgerNotVerified"}  # goes with the metric that it asks for
-    assert prom.firing() == (
-        set() if "ledger_verified_timestamp_seconds" in CATALOGUE else unverified
-    )
+    assert prom.firing() == set()

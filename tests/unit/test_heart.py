@@ -13,7 +13,7 @@ import pytest
 import structlog
 
 from exporter.doctor.governor import ScanGovernor
-from exporter.doctor.heart import Heart, Pulse
+from exporter.doctor.heart import _GONE, Heart, Pulse
 from exporter.model.component import Reason
 from exporter.model.heartbeat import Beat, Heartbeat, HeartbeatView
 from exporter.model.phase import began
@@ -290,6 +290,45 @@ async def test_an_ingress_that_throttles_is_no_failure_of_the_service() -> None:
     async with bed(ingress=Ingress([busy])) as here:
         assert (await here.wrong())[0] is Reason.THROTTLED
         await until(lambda: (seen := here.heart.look()) is not None and seen.wrong is None)
+        assert len(here.ingress.sent) == 1
+
+
+GONE = hostile.json_answer({"message": "not found"}, 404)
+"""As the ingress says that it knows no such invocation: without the id of one."""
+
+
+async def test_one_that_is_gone_has_failed_and_is_followed_by_the_next() -> None:
+    """Purged, or wiped with all else: nobody will ever tell its end, and none is outstanding."""
+    async with bed(ingress=Ingress([GONE])) as here:
+        reason, text = await here.wrong()
+        assert (reason, text) == (Reason.FAILED, f"Pulse/run failed (inv_0): {_GONE}")
+        assert (await here.view()).last_success_at is None
+        assert len(here.ingress.sent) == 1
+        here.clock.advance(61)
+        await until(lambda: (seen := here.heart.look()) is not None and seen.wrong is None)
+        assert here.ingress.sent == [here.name, f"{here.name}-1"]
+
+
+async def test_one_that_only_the_ingress_does_not_know_stays_outstanding() -> None:
+    """A proxy's 404, or an admin API that cannot be asked: no second one is started beside it."""
+    there = {
+        "id": "inv_0",
+        "target_service_name": "Pulse",
+        "target_service_ty": "service",
+        "target_handler_name": "run",
+        "status": "running",
+        "created_at": "2026-11-20T12:00:00Z",
+        "modified_at": "2026-11-20T12:00:00Z",
+    }
+    async with bed(ingress=Ingress([GONE] * 2)) as here:
+        here.restate.rows = lambda statement: [there] if "inv_0" in statement else []
+        assert (await here.wrong())[0] is Reason.HTTP_STATUS
+        here.restate.routes["POST", "/query"] = hostile.json_answer({"message": "no"}, 500)
+        await until(lambda: (seen := here.heart.look()) is not None and seen.wrong is not None
+                    and seen.wrong.reason is Reason.QUERY_FAILED)  # fmt: skip
+        here.clock.advance(2 * WANT.every.total_seconds())
+        await until(lambda: (seen := here.heart.look()) is not None and seen.view is not None
+                    and seen.view.last_success_at is not None)  # fmt: skip
         assert len(here.ingress.sent) == 1
 
 

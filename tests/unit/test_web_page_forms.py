@@ -240,7 +240,7 @@ async def test_only_an_operator_acts(bureau: Bureau, form: str) -> None:
     """Neither a stranger nor a viewer, and no other site's page with an operator's cookie."""
     viewer, operator = await bureau.log_in(VIEWER), await bureau.log_in()
     for cookie, more, code in (
-        ("", {}, 401),
+        ("", {"accept": "*/*"}, 401),
         (viewer, {}, 403),
         (operator, {"origin": "https://evil.test"}, 403),
         (operator, {"origin": "null"}, 403),
@@ -250,6 +250,30 @@ async def test_only_an_operator_acts(bureau: Bureau, form: str) -> None:
         answer = await bureau.browse(f"/act/{form}", {"reason": "x"}, cookie=cookie, **more)
         assert answer.status_code == code, (cookie, more)
     assert (await bureau.rows(), await bureau.ledger.pauses(), bureau.woken) == ((), (), [])
+
+
+@pytest.mark.parametrize(
+    ("form", "page"),
+    [
+        ("targets/prod/pause", "targets/prod"),
+        ("audit/op_1/approve", "audit/op_1"),
+        ("pauses/1/lift", "policies"),
+        ("breakers/policy:heal/reset", "policies"),
+    ],
+)
+async def test_whose_session_ended_is_told_that_nothing_was_done(
+    bureau: Bureau, form: str, page: str
+) -> None:
+    """And led to log in, and then back to the page; what was ordered is not kept."""
+    answer = await bureau.browse(f"/act/{form}", {"reason": "x"}, accept="text/html")
+    way = f"../../../login?next={page}&done=nothing"
+    assert (answer.status_code, answer.headers["location"]) == (303, way)
+    shown_ = await shown(bureau, f"/{way.removeprefix('../../../')}")
+    assert "Nothing was done" in shown_.words
+    assert shown_.all("input", name="next")[0].attributes["value"] == page
+    assert await bureau.rows() == ()
+    cross = await bureau.browse(f"/act/{form}", {}, accept="text/html", origin="https://evil.test")
+    assert cross.status_code == 403
 
 
 @pytest.mark.parametrize("form", FORMS)

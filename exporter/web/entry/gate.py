@@ -34,6 +34,8 @@ _FOR_PROGRAMS = ("/api/", "/-/", f"{PREFIX}/")
 """What a browser's session opens for reading only, and where nobody is led to log in."""
 FORMS = "/act"
 """What the forms of the pages are sent to."""
+_PAGES_WITH_FORMS = ("targets/", "audit/")
+"""Where a form's own path says which page it stood on."""
 _WRITES = ("/api/", f"{FORMS}/")
 _BEARER = "bearer "
 _BY_BEARER = frozenset({WEBHOOK})
@@ -135,9 +137,7 @@ class Gate:
             headers["Retry-After"] = str(math.ceil(no.retry_after))
         request_id = scope["state"]["request_id"]
         if no.code is Code.UNAUTHORIZED and no.challenge == KEY_CHALLENGE and _by_person(scope):
-            here = quote(scope["path"].removeprefix("/"))
-            way = "../" * scope["path"].removeprefix("/").count("/")
-            return RedirectResponse(f"{way or './'}login?next={here}", HTTPStatus.SEE_OTHER)
+            return RedirectResponse(_way_to_log_in(scope), HTTPStatus.SEE_OTHER)
         return error_response(
             STATUS[no.code], no.message, request_id=request_id, code=no.code, headers=headers
         )
@@ -153,9 +153,23 @@ def _given(headers: Headers, *, bearer: bool) -> str | None:
 
 def _by_person(scope: Scope) -> bool:
     """Whether a browser asks for a page, and a form to log in serves better than JSON."""
-    accepts = Headers(scope=scope).get("accept", "")
-    programs = scope["path"].startswith(_FOR_PROGRAMS)
-    return scope["method"] == "GET" and "text/html" in accepts and not programs
+    accepts, path = Headers(scope=scope).get("accept", ""), scope["path"]
+    asks = scope["method"] == "GET" and not path.startswith(_FOR_PROGRAMS)
+    return "text/html" in accepts and (asks or _is_form(scope))
+
+
+def _is_form(scope: Scope) -> bool:
+    return scope["method"] == "POST" and str(scope["path"]).startswith(f"{FORMS}/")
+
+
+def _way_to_log_in(scope: Scope) -> str:
+    """Relative. What a form ordered is not kept: its page is shown again, to send it once more."""
+    path = str(scope["path"]).removeprefix("/")
+    root, here = "../" * path.count("/") or "./", path
+    if _is_form(scope):
+        page = path.removeprefix(f"{FORMS}/".removeprefix("/")).rpartition("/")[0]
+        here = page if page.startswith(_PAGES_WITH_FORMS) else "policies"
+    return f"{root}login?next={quote(here)}{'&done=nothing' if _is_form(scope) else ''}"
 
 
 def _from_another_site(headers: Headers) -> bool:

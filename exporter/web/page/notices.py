@@ -15,6 +15,7 @@ NOTICES = {
     "rejected": "Rejected. It is proposed again only after all was well in between.",
     "reset": "The breaker is reset.",
     "not-reset": "Nothing had failed, so there was nothing to reset.",
+    "nothing": "Nothing was done: the session had ended. Log in, and do it again.",
     "in": "Logged in.",
     "out": "Logged out.",
 }
