@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -9,6 +10,7 @@ from typing import Any, TypeVar
 from lab import RestateServer, wait_until
 from tests.alerts import ALERTMANAGER, load
 from tests.e2e.quick import quick_prometheus, quick_rules
+from tests.e2e.viewing import Viewer, numbers, query
 from tests.e2e.watching import Alertmanager, Prometheus
 from tests.hook import Hook
 from tests.integration.rolled import BILLING, GREETER, re_register, registered
@@ -43,7 +45,9 @@ def told(hook: Hook, name: str, status: str) -> dict[str, Any] | None:
 def test_a_fault_pages_is_healed_and_resolves(
     tool: ToolFinder, fresh_restate: ServerFactory, worker_factory: WorkerFactory, tmp_path: Path
 ) -> None:
-    """Fault, metric, alert, pager, heal, resolved; and when nobody watches, somebody is told."""
+    """Fault, metric, alert, pager, heal, resolved, and what the dashboards tell of it; and when
+    nobody watches, somebody is told."""
+    since = time.time()
     prometheus, alertmanager = tool("prometheus"), tool("prometheus-alertmanager")
     restate, worker, target = registered(fresh_restate(), worker_factory)
     worker.roll([GREETER, BILLING])
@@ -65,6 +69,7 @@ def test_a_fault_pages_is_healed_and_resolves(
         medic.write(targets=[target], policies=[re_register()])
         assert medic.post("/-/reload").is_success
         _heal(prom, pager, restate)
+        _dashboards(Viewer(prom, since))
         assert medic.terminate() == 0
         wait(lambda: told(pager, ABSENT, "firing"), "the page that nobody watches")
         assert {a["labels"]["alertname"] for body in pager.taken for a in body["alerts"]} == {
@@ -99,3 +104,18 @@ def _heal(prom: Prometheus, pager: Hook, restate: RestateServer) -> None:
     recent = "policy_remedy_outcome:restate_medic_operations:increase1h"
     wait(lambda: prom.query(f'{recent}{{outcome="verified"}} == 1'), "the operation as a new one")
     assert prom.firing() == set()
+
+
+def _dashboards(viewer: Viewer) -> None:
+    """The same night as the panels show it: what was missing, what was done, that it helped."""
+    (missing,) = [
+        numbers(row)
+        for row in viewer.look(query("target", "Services"), "prod")
+        if row["metric"]["state"] == "missing"
+    ]
+    assert (max(missing), missing[-1]) == (1, 0)
+    last = query("remediation", "Last operations", "B")
+    (done,) = wait(lambda: viewer.look(last), "the step of the panel in which it ended")
+    assert done["metric"] | {"outcome": "verified", "target": "prod"} == done["metric"]
+    (helped,) = viewer.look(query("remediation", "Helped"))
+    assert numbers(helped) == [1]

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-import math
-import re
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,8 +15,9 @@ import pytest
 
 from grafana.promql import Scope, grown
 from lab import RestateServer, ServiceSpec, Worker, free_ports, wait_until
-from tests.dashboards import FILES, Asked, everything, filled_in, load
+from tests.dashboards import FILES, everything, filled_in, load
 from tests.e2e.quick import quick_prometheus, quick_rules
+from tests.e2e.viewing import Viewer, numbers, query
 from tests.e2e.watching import Alertmanager, Prometheus
 from tests.hook import Hook
 from tests.integration.rolled import BILLING, GREETER, re_register
@@ -32,7 +30,6 @@ WITHOUT_DATA = {
     "restate-medic-fleet/Rounds that did not take place/A": "no round is missed in a healthy run",
 }
 """Queries that may find nothing in this run, and why."""
-STEP_SECONDS = 2
 SERVICES = [
     GREETER,
     ServiceSpec("Pulse"),
@@ -113,63 +110,6 @@ def test_what_is_counted_is_what_happened(
         [tool("promtool"), "test", "rules", file], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
-
-
-@dataclass(frozen=True, slots=True)
-class Viewer:
-    """Asks as Grafana does, of the time since a moment; all values of variables but the target."""
-
-    prometheus: Prometheus
-    since: float
-
-    def look(self, one: Asked, target: str = ".+") -> list[dict[str, Any]]:
-        """The series of a query; instant ones have one value each."""
-        now = time.time()
-        expr = filled_in(one.expr, self.values(now, target))
-        if one.instant:
-            answer = self.prometheus.get("/api/v1/query", query=expr, time=f"{now:.3f}")
-        else:
-            answer = self.prometheus.get(
-                "/api/v1/query_range",
-                query=expr,
-                start=str(math.floor(self.since / STEP_SECONDS) * STEP_SECONDS),
-                end=f"{now:.3f}",
-                step=str(STEP_SECONDS),
-            )
-        assert answer.is_success, f"{one.id}: {answer.text}"
-        found: list[dict[str, Any]] = answer.json()["data"]["result"]
-        return found
-
-    def values(self, now: float, target: str) -> dict[str, str]:
-        """What Grafana would fill in."""
-        return {
-            "job": ".+",
-            "instance": ".+",
-            "policy": ".*",
-            "target": target,
-            "__rate_interval": f"{2 * STEP_SECONDS}s",
-            "__interval": f"{STEP_SECONDS}s",
-            "__interval_ms": f"{STEP_SECONDS}000",
-            "__range": f"{math.ceil(now - self.since)}s",
-        }
-
-    def shows(self, one: Asked) -> bool:
-        """Whether a query finds numbers, with all labels that its legend names."""
-        targets = ("prod", "gone") if one.board.endswith("target") else (".+",)
-        rows = (row for target in targets for row in self.look(one, target))
-        named = set(re.findall(r"{{(\w+)}}", one.called))
-        return any(_numbers(row) and named <= row["metric"].keys() for row in rows)
-
-
-def _numbers(row: Mapping[str, Any]) -> list[float]:
-    """The numbers of a series, without what is no number."""
-    pairs = [row["value"]] if "value" in row else row["values"]
-    return [float(value) for _, value in pairs if not math.isnan(float(value))]
-
-
-def query(board: str, panel: str, ref: str = "A") -> Asked:
-    (found,) = [q for q in everything() if q.id == f"restate-medic-{board}/{panel}/{ref}"]
-    return found
 
 
 def policies() -> list[dict[str, object]]:
@@ -294,15 +234,15 @@ def _the_story(viewer: Viewer) -> None:
         "source": "policy",
         "outcome": "verified",
     }
-    assert _numbers(last) == [1]
+    assert numbers(last) == [1]
     (helped,) = viewer.look(query("remediation", "Helped"))
-    assert _numbers(helped) == [1]
+    assert numbers(helped) == [1]
     (median,) = viewer.look(query("remediation", "Half healed within"))
-    assert 0 < _numbers(median)[0] <= 60
+    assert 0 < numbers(median)[0] <= 60
     bars = viewer.look(query("remediation", "By outcome"))
-    assert sum(sum(_numbers(r)) for r in bars if r["metric"]["outcome"] == "verified") == 1
+    assert sum(sum(numbers(r)) for r in bars if r["metric"]["outcome"] == "verified") == 1
     worst = {
-        row["metric"]["target"]: _numbers(row)[0]
+        row["metric"]["target"]: numbers(row)[0]
         for row in viewer.look(query("fleet", "Targets, those that are not well first"))
     }
     assert worst == {"prod": 1, "gone": 4}
@@ -311,7 +251,7 @@ def _the_story(viewer: Viewer) -> None:
         ("gone", "refused")
     }
     (services,) = [
-        _numbers(row)
+        numbers(row)
         for row in viewer.look(query("target", "Services"), "prod")
         if row["metric"]["state"] == "missing"
     ]
