@@ -125,6 +125,24 @@ async def test_what_is_wrong_stands_first() -> None:
     assert page.words.count("No policy wants to do anything about it.") == 3
 
 
+async def test_a_service_that_is_missing_is_said_although_everything_answers() -> None:
+    """Callers get a 404 then, and no policy may be there to say so; hostile names stay text."""
+    worker = replace(synthetic.target().workers[0], services=("Orders", "<b>Pay</b>"))
+    whole = healthy("bbb")
+    row = TargetStatus(replace(whole.target, workers=(worker,)), whole.report)
+    unread = broken("ccc", Component.SERVICES)
+    page = await fleet(healthy("aaa"), row, unread).page()
+    assert page.all("h1")[0].text == "2 of 3 targets need a look"
+    names = [one.text.split()[0] for one in page.all("th", scope="row")]
+    assert names[:3] == ["ccc", "bbb", "aaa"]
+    assert page.words.count("not registered") == 1
+    assert "services : not registered: &lt;b&gt;Pay&lt;/b&gt;" in page.words
+    assert page.words.count("No policy wants to do anything about it.") == 2
+    chosen = await fleet(healthy("aaa"), row).page("/?status=unhealthy")
+    assert "bbb" in chosen.words
+    assert "aaa" not in chosen.words
+
+
 async def test_one_of_several_needs_and_two_need() -> None:
     """The headline counts in words that fit."""
     one = await fleet(broken("a", Component.ADMIN), healthy("b")).page()

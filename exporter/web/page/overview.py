@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
 
 from exporter.model.component import WORST_FIRST, Component, Status, worst
 from exporter.model.decision import Result
 from exporter.model.target import Target
+from exporter.model.views import ServiceList, ServicesView
 from exporter.web.page.cells import Bar, Cell, bars, cell
 from exporter.web.page.decisions import DecisionRow, Group, decision_row, group_decisions
 from exporter.web.page.operations import operation_row
@@ -21,6 +23,7 @@ MOST_TARGETS = 100
 MOST_DECISIONS = 50
 _MOST_WANTED = 4
 """Of what policies want about one target, in its row."""
+_MOST_MISSING = 8
 _MOST_PLANS = 3
 _MOST_PAUSES = 3
 UNHEALTHY = "unhealthy"
@@ -50,6 +53,9 @@ class TargetRow:
     strip: str
     """The recent rounds in words."""
     troubles: tuple[Trouble, ...]
+    missing: tuple[str, ...]
+    """Expected services that are not registered, some of them."""
+    more_missing: int
     operation: str | None
     """The operation that is open on it."""
     wanted: tuple[DecisionRow, ...]
@@ -79,9 +85,9 @@ class TargetFilter:
         status = asked.get("status", "")
         return cls(status if status in STATUSES else "", asked.get("q", "")[:100])
 
-    def takes(self, target: Target, present: Status) -> bool:
+    def takes(self, target: Target, present: Status, *, needs_a_look: bool) -> bool:
         """Whether a target is asked for."""
-        if self.status == UNHEALTHY and not _unhealthy(present):
+        if self.status == UNHEALTHY and not needs_a_look:
             return False
         if self.status not in {"", UNHEALTHY, str(present)}:
             return False
@@ -97,18 +103,24 @@ def overview_facts(now: WebStatus, chosen: TargetFilter) -> dict[str, Any]:
     wanted: dict[str, list[Group]] = {}
     for group in groups:
         wanted.setdefault(group.first.subject.target, []).append(group)
-    fitting = [row for row in now.targets if chosen.takes(row.target, present[row.target.name])]
-    fitting.sort(key=lambda r: _urgency(r.target.name, present, wanted))
+    missing = {row.target.name: _missing(row, now) for row in now.targets}
+    looks = {name for name, status in present.items() if _unhealthy(status) or missing[name]}
+    fitting = [
+        row
+        for row in now.targets
+        if chosen.takes(row.target, present[row.target.name], needs_a_look=row.target.name in looks)
+    ]
+    fitting.sort(key=lambda r: _urgency(r.target.name, present, looks, wanted))
     shown = columns(now)
     return {
-        "headline": _headline(present.values()),
+        "headline": _headline(len(present), len(looks)),
         "lead": _lead(now),
         "plans": [operation_row(plan, now.now) for plan in now.plans[:_MOST_PLANS]],
         "more_plans": max(len(now.plans) - _MOST_PLANS, 0),
         "pauses": now.pauses[:_MOST_PAUSES],
         "more_pauses": max(len(now.pauses) - _MOST_PAUSES, 0),
         "count": len(now.targets),
-        "rows": [_row(row, shown, wanted, now) for row in fitting[:MOST_TARGETS]],
+        "rows": [_row(row, shown, missing, wanted, now) for row in fitting[:MOST_TARGETS]],
         "left_out": max(len(fitting) - MOST_TARGETS, 0),
         "columns": shown,
         "strip_width": ROUNDS * 4,
@@ -155,20 +167,32 @@ def _worst(row: TargetStatus, now: WebStatus) -> Status:
     return worst(row.report.status(component, now.now) for component in row.target.intervals)
 
 
+def _missing(row: TargetStatus, now: WebStatus) -> tuple[str, ...]:
+    """Expected services that are not registered; none while the list is not known to be right."""
+    report, at = row.report, now.now
+    known = report.view(Component.SERVICES, ServicesView, at)
+    names = known or report.view(Component.SERVICES, ServiceList, at)
+    return () if names is None else tuple(sorted(row.target.expected - names.names))
+
+
 def _unhealthy(status: Status) -> bool:
     return status not in {Status.OK, Status.OFF}
 
 
 def _urgency(
-    name: str, present: Mapping[str, Status], wanted: Mapping[str, Sequence[Group]]
-) -> tuple[int, bool, str]:
+    name: str,
+    present: Mapping[str, Status],
+    looks: AbstractSet[str],
+    wanted: Mapping[str, Sequence[Group]],
+) -> tuple[int, bool, bool, str]:
     """The worst first; of those that are alike, first what a policy wants something of."""
-    return WORST_FIRST.index(present[name]), name not in wanted, name
+    return WORST_FIRST.index(present[name]), name not in looks, name not in wanted, name
 
 
 def _row(
     row: TargetStatus,
     shown: Iterable[Component],
+    missing: Mapping[str, tuple[str, ...]],
     wanted: Mapping[str, Sequence[Group]],
     now: WebStatus,
 ) -> TargetRow:
@@ -182,6 +206,8 @@ def _row(
         bars=tuple(strip := bars(past.rounds, ROUNDS)),
         strip=_told(strip),
         troubles=_troubles(cells),
+        missing=missing[name][:_MOST_MISSING],
+        more_missing=max(len(missing[name]) - _MOST_MISSING, 0),
         operation=now.operations.get(name),
         wanted=tuple(decision_row(group, now.now) for group in mine[:_MOST_WANTED]),
         more_wanted=max(len(mine) - _MOST_WANTED, 0),
@@ -208,9 +234,7 @@ def _tiles(present: Iterable[Status], groups: Iterable[Group], now: WebStatus) -
     ]
 
 
-def _headline(present: Iterable[Status]) -> str:
-    present = list(present)
-    count, unhealthy = len(present), sum(map(_unhealthy, present))
+def _headline(count: int, unhealthy: int) -> str:
     if not count:
         return "No targets"
     if unhealthy:
