@@ -187,7 +187,7 @@ async def test_without_a_script_everything_is_there(browser: Browser, troubled: 
     async with visit(browser, troubled.medic, javascript=False) as person:
         page = person.page
         await person.go()
-        assert "2 of 4 targets need a look" in await person.text()
+        assert "3 of 4 targets need a look" in await person.text()
         refresh = page.locator("meta[http-equiv=refresh]")
         assert await refresh.get_attribute("content") == "15;url=?"
         await page.get_by_label("status").select_option("unreachable")
