@@ -14,6 +14,7 @@ from exporter.cli.options import AsJson, ConfigFile
 from exporter.cli.output import Exit, columns, err, fail, friendly, lay_out, out, print_json
 from exporter.model.duration import format_duration
 from exporter.policy.check import Checked, check
+from exporter.policy.schema_json import schema_text
 from exporter.policy.shipped import copy_shipped
 from exporter.settings.load import load
 
@@ -63,6 +64,16 @@ def check_(
     else:
         _print(checked)
     raise typer.Exit(int(Exit.USAGE if checked.problems else Exit.FINE))
+
+
+@app.command("schema")
+@friendly
+def schema_() -> None:
+    """Print the JSON Schema of policy files, with which editors complete and check them.
+
+    The first line of a policy file names it: `# yaml-language-server: $schema=policy.schema.json`.
+    """
+    typer.echo(schema_text(), nl=False)
 
 
 @app.command("copy")

@@ -263,8 +263,10 @@ def test_paused_invocations_are_resumed_unless_code_or_a_person_paused_them() ->
 
 
 def test_the_schema_file_is_current() -> None:
-    """Editors see what this version takes. ``restate-medic policy schema`` writes it."""
+    """Editors see what this version takes, and ``policy schema`` prints exactly that."""
     assert (FOLDER / "policy.schema.json").read_text() == schema_text()
+    with logging_as_it_was():
+        assert CliRunner().invoke(app, ["policy", "schema"]).stdout == schema_text()
 
 
 def test_the_schema_knows_what_the_loader_knows() -> None:
