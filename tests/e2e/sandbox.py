@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -49,3 +50,12 @@ def confined(command: list[str], *, writable: Path, user: int = NOBODY) -> list[
     drop += ["--bounding-set=-all,+dac_read_search", "--inh-caps=-all,+dac_read_search"]
     drop += ["--ambient-caps=+dac_read_search", "--no-new-privs"]
     return ["unshare", "--mount", "sh", "-c", mount, str(writable), *drop, *denied]
+
+
+def let_others_through(folder: Path) -> None:
+    """Let other users pass through a test's folder and those around it, which pytest closes."""
+    around = Path(tempfile.gettempdir())
+    for one in (folder, *folder.parents):
+        if not one.is_relative_to(around) or one == around:
+            return
+        one.chmod(one.stat().st_mode | 0o011)

@@ -14,7 +14,7 @@ import pytest
 from exporter import __version__
 from lab import Child, clean_environment, free_ports, wait_until
 from tests.e2e.dockerfile import FILE, carry_out, moved, sent, stages
-from tests.e2e.sandbox import ROOT, confined
+from tests.e2e.sandbox import ROOT, confined, let_others_through
 from tests.medic import Medic, target_of
 from tests.support import ServerFactory
 
@@ -56,8 +56,7 @@ def test_the_steps_make_a_daemon_that_is_healthy(
     state.mkdir(parents=True)
     if os.geteuid() == 0:
         os.chown(state, USER, USER)
-        for folder in (tmp_path, *tmp_path.parents[:2]):
-            folder.chmod(folder.stat().st_mode | 0o011)
+        let_others_through(tmp_path)
     (port,) = free_ports(1)
 
     def here(word: str) -> list[str]:

@@ -16,7 +16,7 @@ import pytest
 
 from exporter.settings.load import load
 from lab import Child, clean_environment, free_ports
-from tests.e2e.sandbox import NOBODY, ROOT, UNIT, confined, directives
+from tests.e2e.sandbox import NOBODY, ROOT, UNIT, confined, directives, let_others_through
 from tests.medic import target_of
 from tests.support import ServerFactory, ToolFinder
 
@@ -94,8 +94,7 @@ def test_the_command_runs_in_its_sandbox(fresh_restate: ServerFactory, tmp_path:
     state.mkdir(mode=0o700)
     if os.geteuid() == 0:
         os.chown(state, NOBODY, NOBODY)
-        for folder in (tmp_path, *tmp_path.parents[:2]):
-            folder.chmod(folder.stat().st_mode | 0o011)
+        let_others_through(tmp_path)
     etc.mkdir()
     config = etc / "restate-medic.yaml"
     ledger = {"url": f"sqlite:///{state}/medic.db"}

@@ -107,4 +107,4 @@ def test_the_metrics_are_where_they_should_be(tmp_path: Path, restate: RestateSe
     with medic:
         assert "restate_medic_build_info" in medic.get("/restate/medic").text
         assert medic.status("/metrics") == httpx.codes.NOT_FOUND
-        assert 'href="restate/medic"' in medic.get("/").text
+        assert 'href="./restate/medic"' in medic.get("/").text
