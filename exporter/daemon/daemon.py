@@ -6,7 +6,6 @@ import asyncio
 import signal
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from datetime import datetime
 
 import structlog
 
@@ -16,6 +15,7 @@ from exporter.app.engine import Engine
 from exporter.daemon.bulletin import Bulletin
 from exporter.daemon.chores import Chores
 from exporter.daemon.reloads import Reloads
+from exporter.daemon.showing import Showing, plans_of
 from exporter.daemon.supervisor import Supervisor
 from exporter.explain import Explanation, explain
 from exporter.ledger.chain import Head
@@ -24,9 +24,7 @@ from exporter.left_behind import look_after
 from exporter.metrics.exposition import Exposition, new_registry
 from exporter.metrics.instruments import Instruments
 from exporter.model.component import Component
-from exporter.model.decision import Decision, Subject
 from exporter.model.errors import LedgerUnavailableError
-from exporter.model.operation import Operation
 from exporter.model.target import Target
 from exporter.policy.policy import Policy
 from exporter.round import Rounds, Watched
@@ -38,15 +36,7 @@ from exporter.web.api.desk import Desk
 from exporter.web.entry.access import Access
 from exporter.web.entry.keyring import REFRESH_SECONDS, Keyring
 from exporter.web.entry.sessions import Sessions
-from exporter.web.recent import Recent
 from exporter.web.serving.front import Front
-from exporter.web.status import (
-    Running,
-    StandingDecision,
-    TargetStatus,
-    WebStatus,
-    follow,
-)
 
 _SWEEP_SECONDS = 1.0
 _LOOK_FOR_CHANGES_SECONDS = 10.0
@@ -75,13 +65,9 @@ class Daemon:
             on_skipped=self.instruments.round_skipped,
         )
         self._engine: Engine | None = None
-        self._started_at: datetime | None = None
         self._rounds: Rounds | None = None
         self._surroundings: Surroundings | None = None
-        self._decisions: dict[str, dict[Subject, StandingDecision]] = {}
         self._verified: Head | None = None
-        self._ready = False
-        self._recent = Recent()
         self._chores = Chores()
         self._supervisor = Supervisor()
         self._reloads = Reloads(
@@ -91,6 +77,8 @@ class Daemon:
             supervisor=self._supervisor,
         )
         self.reload = self._reloads.reload
+        self._showing = Showing(self._reloads)
+        self.status = self._showing.status
         self.bulletin = Bulletin(lambda: self.engine, self.instruments)
         self._kept = asyncio.Event()
         self._front: Front | None = None
@@ -114,7 +102,6 @@ class Daemon:
             ownership=engine.ownership,
             alarms=lambda: engine.alerts.alarms,
         )
-        self._started_at = engine.now()
         self._rounds = Rounds(
             fleet=engine.fleet,
             ledger=engine.ledger,
@@ -123,10 +110,11 @@ class Daemon:
             instruments=self.instruments,
             now=engine.now,
             wake=self.wake,
-            on_decided=self._decided,
+            on_decided=self._showing.decided,
         )
         self._show_configuration(engine.configuration.targets)
         self._reloads.take(engine)
+        self._showing.take(engine)
 
     def show_behind(self, front: Front) -> None:
         """Tell the front of the server what a reload changes of it."""
@@ -220,31 +208,6 @@ class Daemon:
         """Read these components of a target as soon as possible."""
         self._schedule.wake(target, components)
 
-    def status(self) -> WebStatus:
-        """What the web side shows now."""
-        now = self.engine.now()
-        targets = self.engine.configuration.targets
-        waiting = tuple(t.name for t in targets if not self._reported(t.name))
-        self._ready = self._ready or not waiting
-        return WebStatus(
-            now=now,
-            ready=self._ready,
-            targets=tuple(TargetStatus(t, self.engine.fleet.report(t.name)) for t in targets),
-            decisions=tuple(
-                standing for t in targets for standing in self._decisions.get(t.name, {}).values()
-            ),
-            waiting_for=() if self._ready else waiting,
-            policies=self.engine.policies,
-            max_mode=self.engine.configuration.settings.max_mode,
-            operations={t: one.id for t, one in self.engine.ledger.standing.open.items()},
-            plans=self._plans(),
-            recent={t.name: self._recent.of(t.name) for t in targets},
-            pauses=tuple(
-                pause for pause in self.engine.ledger.standing.orders.pauses if pause.in_force(now)
-            ),
-            running=Running(self._started_at, self._reloads.loaded_at, self._reloads.problems),
-        )
-
     def _swap(self, built: Built) -> None:
         """Put it in force. What was known of a target that is another one now is forgotten."""
         before = self.engine.backends
@@ -252,8 +215,7 @@ class Daemon:
         after = built.configuration.targets
         other = {name for name, b in before.items() if built.backends.get(name) is not b}
         for name in other:
-            self._decisions.pop(name, None)
-            self._recent.forget(name)
+            self._showing.forget(name)
             if self._rounds is not None:
                 self._rounds.forget(name)
         same = [target for target in after if target.name not in other]
@@ -293,29 +255,12 @@ class Daemon:
         await self._rounds.run(watched, due)
         self.instruments.operations_in_flight(len(self.engine.ledger.standing.open))
 
-    def _decided(self, name: str, decisions: tuple[Decision, ...], at: datetime) -> None:
-        self._decisions[name] = follow(self._decisions.get(name, {}), decisions, at)
-        backend = self.engine.backends.get(name)
-        if backend is not None:
-            self._recent.note(backend.target, self.engine.fleet.report(name), at)
-
-    def _reported(self, name: str) -> bool:
-        backend = self.engine.backends[name]
-        readings = self.engine.fleet.report(name).readings
-        # A heartbeat takes as long as it takes, and so does knowing anything of it.
-        wanted = backend.target.intervals.keys() - {Component.HEARTBEAT}
-        return all(component in readings for component in wanted)
-
-    def _plans(self) -> tuple[Operation, ...]:
-        proposals = self.engine.ledger.standing.proposals
-        return tuple(p for p in proposals if p.approved_by is None)
-
     async def _sweep(self) -> None:
         now = self.engine.now()
         self.instruments.sweep(now)
         pauses = self.engine.ledger.standing.orders.pauses
         self.instruments.pauses(pause for pause in pauses if pause.in_force(now))
-        self.instruments.approvals_pending(len(self._plans()))
+        self.instruments.approvals_pending(len(plans_of(self.engine)))
 
     @property
     def _keeping_seconds(self) -> float:
