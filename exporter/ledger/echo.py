@@ -97,11 +97,12 @@ class Echo:
             elif known:
                 known.append(entry)
                 self._go_on(journal, entry.operation_id)
-            if known:
-                self._append(journal, entry)
-        elif self._tells(entry):
-            self._append(journal, entry)
-            self._row(journal, entry)
+            if not known:
+                return
+        elif not self._tells(entry):
+            return
+        self._append(journal, entry)
+        self._row(journal, entry)
 
     def _append(self, journal: Journal, entry: Entry) -> None:
         kind, told = EntryKind(entry.kind), entry.data
