@@ -71,6 +71,7 @@ class BlockWriter:
         self._rows: list[Json] = []
         self._began: datetime | None = None
         self._ended = _EPOCH
+        self._tick = 0
         self._last: Circumstances | Backdrop | None = None
         self._shapes: dict[Component, tuple[Reading, int]] = {}
 
@@ -82,11 +83,11 @@ class BlockWriter:
     def add_frame(self, frame: Frame) -> None:
         """Add a round of a target."""
         readings = [self._reading(one, frame.at) for one in frame.readings]
-        self._add(frame.at, frame.circumstances, readings)
+        self._add(frame, frame.circumstances, readings)
 
     def add_change(self, change: Change) -> None:
         """Add a change of the backdrop."""
-        self._add(change.at, change.backdrop)
+        self._add(change, change.backdrop, list(change.forgotten))
 
     def snapshot(self) -> Snapshot:
         """What it holds now."""
@@ -109,16 +110,17 @@ class BlockWriter:
         report = replace(opening.report, readings={one.component: one for one in readings})
         return [self._encoder.encode(report), self._encoder.encode(opening.waiting)]
 
-    def _add(self, at: datetime, about: Circumstances | Backdrop, *more: Json) -> None:
+    def _add(self, one: Frame | Change, about: Circumstances | Backdrop, more: Json) -> None:
+        at, tick = one.at, one.tick
         step = (at - self._ended) // _MICROSECOND  # the first: since 1970
         if self._began is None:
             self._began = at
-        row: list[Json] = [step, *more]
+        row: list[Json] = [step, tick - self._tick, more]
         if about != self._last:
             self._last = about
             row.append(self._encoder.encode(about))
         self._rows.append(row)
-        self._ended = at
+        self._ended, self._tick = at, tick
 
     def _reading(self, reading: Reading, at: datetime) -> Json:
         latency = reading.latency_seconds
@@ -175,17 +177,24 @@ def _read(stream: str, boot: str, said: Json) -> Block:
 
 
 def _frames(decoder: Decoder, rows: Iterable[Json]) -> Iterable[Frame]:
-    at = _EPOCH
-    told: Circumstances | None = None
     shapes: dict[int, Reading] = {}
-    for step, readings, *more in rows:
+    for at, tick, readings, told in _told(decoder, rows):
+        found = tuple(_readings(decoder.decode, shapes, readings, at))
+        yield Frame(at, tick, found, told)
+
+
+def _told(decoder: Decoder, rows: Iterable[Json]) -> Iterable[tuple[datetime, int, Json, Any]]:
+    """Each row's moment, place, content, and what it rests on: as the row before, or anew."""
+    at, tick, told = _EPOCH, 0, None
+    for step, further, content, *new in rows:
         at += timedelta(microseconds=step)
-        if more:
-            told = decoder.decode(more[0])
+        tick += further
+        if new:
+            told = decoder.decode(new[0])
         if told is None:
-            msg = "its first frame tells no circumstances"
+            msg = "its first row does not tell what it rests on"
             raise UnreadableError(msg)
-        yield Frame(at, tuple(_readings(decoder.decode, shapes, readings, at)), told)
+        yield at, tick, content, told
 
 
 def _readings(
@@ -204,8 +213,5 @@ def _readings(
 
 
 def _changes(decoder: Decoder, rows: Iterable[Json]) -> Iterable[Change]:
-
-    at = _EPOCH
-    for step, said in rows:
-        at += timedelta(microseconds=step)
-        yield Change(at, decoder.decode(said))
+    for at, tick, forgotten, told in _told(decoder, rows):
+        yield Change(at, tick, told, decoder.decode(forgotten))

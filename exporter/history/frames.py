@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Literal
 
 from exporter.model.decision import Mode, Subject, Waiting
 from exporter.model.operation import Window
@@ -12,6 +13,10 @@ from exporter.model.report import Reading, Report
 from exporter.model.target import Target
 from exporter.policy.alarms import Alarms
 from exporter.policy.world import OpenOperation, Refusal
+
+Noting = Literal["", "busy", "failed"]
+"""Whether a round notes its decisions in the ledger. ``busy``: no, as an earlier one still does.
+``failed``: yes, and what the one before it wanted to note was not written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +52,7 @@ class Circumstances:
     open_operations: Mapping[str, OpenOperation] = field(default_factory=dict)
     refusals: Mapping[Subject, Refusal] = field(default_factory=dict)
     """Of this target."""
+    noting: Noting = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +60,8 @@ class Frame:
     """One round of one target, at the moment of its decisions."""
 
     at: datetime
+    tick: int
+    """Its place among all frames and changes of the run: the clock may have been set back."""
     readings: tuple[Reading, ...]
     """Those that are new since the frame before."""
     circumstances: Circumstances
@@ -61,10 +69,12 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """The backdrop from a moment on."""
+    """The backdrop from a moment on, and the targets that are others from then on."""
 
     at: datetime
+    tick: int
     backdrop: Backdrop
+    forgotten: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

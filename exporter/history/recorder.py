@@ -13,7 +13,7 @@ from typing import Protocol
 import structlog
 
 from exporter.history.blocks import BlockWriter, Snapshot
-from exporter.history.frames import Backdrop, Change, Circumstances, Frame, Opening, Setting
+from exporter.history.frames import Backdrop, Change, Circumstances, Frame, Noting, Opening, Setting
 from exporter.model.component import Component
 from exporter.model.decision import Mode, Subject, Waiting
 from exporter.model.report import Reading, Report
@@ -51,6 +51,8 @@ class Recorder:
         self._recorded: dict[str, Mapping[Component, Reading]] = {}
         self._backdrop: Backdrop | None = None
         self._rests_on: tuple[object, ...] = ()
+        self._forgotten: list[str] = []
+        self._tick = 0
 
     def round(  # noqa: PLR0913 - all that a round rests on
         self,
@@ -63,6 +65,7 @@ class Recorder:
         targets: tuple[Target, ...],
         boot_offset: timedelta,
         seq: int,
+        noting: Noting = "",
         now: datetime,
     ) -> None:
         """Take in one round: the reports before and after it, and what its decisions rest on.
@@ -81,8 +84,8 @@ class Recorder:
         writer = self._writer(target, Opening(before, waiting))
         new = tuple(r for c, r in report.readings.items() if known.get(c) is not r)
         mine = {s: r for s, r in world.refusals.items() if s.target == target}
-        told = Circumstances(seq, world.ledger_ok, dict(world.open_operations), mine)
-        writer.add_frame(Frame(now, new, told))
+        told = Circumstances(seq, world.ledger_ok, dict(world.open_operations), mine, noting)
+        writer.add_frame(Frame(now, self._next_tick(), new, told))
         self._recorded[target] = report.readings
         self._dirty.add(target)
 
@@ -90,6 +93,7 @@ class Recorder:
         """What comes under this name from now on is another target: a block of its own."""
         self._close(target)
         self._recorded.pop(target, None)
+        self._forgotten.append(target)
 
     async def flush(self, shelf: Shelf) -> None:
         """Write what is new. LedgerUnavailableError: it is kept, and written the next time."""
@@ -124,19 +128,26 @@ class Recorder:
         if before is not None and abs(boot_offset - before.boot_offset) < _STEADY:
             boot_offset = before.boot_offset
         same = (policies, targets, world.max_mode, world.alarms, boot_offset)
-        if self._rests_on and all(a is b for a, b in zip(same, self._rests_on, strict=True)):
+        known = self._rests_on and all(a is b for a, b in zip(same, self._rests_on, strict=True))
+        if known and not self._forgotten:
             return
         self._rests_on = same
         setting = self._setting(policies, targets, world.max_mode)
         self._backdrop = Backdrop(setting, world.alarms, boot_offset)
-        if self._backdrop != before:
-            self._writer("", None).add_change(Change(now, self._backdrop))
+        if self._backdrop != before or self._forgotten:
+            gone, self._forgotten = tuple(self._forgotten), []
+            change = Change(now, self._next_tick(), self._backdrop, gone)
+            self._writer("", None).add_change(change)
             self._dirty.add("")
+
+    def _next_tick(self) -> int:
+        self._tick += 1
+        return self._tick
 
     def _interrupt(self) -> None:
         for stream in tuple(self._growing):
             self._close(stream)
-        self._backdrop, self._rests_on = None, ()
+        self._backdrop, self._rests_on, self._forgotten = None, (), []
         self._recorded.clear()
 
     def _setting(

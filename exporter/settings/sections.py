@@ -12,7 +12,7 @@ from exporter.model.operation import Window
 from exporter.model.target import is_placeholder
 from exporter.notify import split_webhook
 from exporter.policy.fields import Period
-from exporter.settings.fields import Duration
+from exporter.settings.fields import Duration, Interval
 from exporter.settings.secrets import SecretRef, Section
 
 DEFAULT_STORAGE = "sqlite:///data/medic.db"
@@ -86,3 +86,5 @@ class HistorySettings(Section):
     """For how long."""
     max_bytes: Annotated[int, BeforeValidator(_bytes)] = 10**9
     """How large it may grow, all targets together; then the oldest goes first."""
+    write_every: Interval = timedelta(seconds=30)
+    """How much of it a crash may lose."""
