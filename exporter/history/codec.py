@@ -20,7 +20,7 @@ from exporter.model.component import Component, Reason, Status
 from exporter.model.decision import Mode, Subject, Waiting
 from exporter.model.heartbeat import Heartbeat, HeartbeatView
 from exporter.model.operation import Window
-from exporter.model.redact import redact_text, redact_user_info
+from exporter.model.redact import redact_text, redact_user_info, sanitise
 from exporter.model.report import Carried, Reading, Report, Seen
 from exporter.model.target import Target, Worker
 from exporter.model.views import (
@@ -53,7 +53,8 @@ Json: TypeAlias = Any
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _DIGEST_LENGTH = 12
-_FACTS: Mapping[str, type] = MappingProxyType(
+_METADATA = frozenset({"metadata", "protected_metadata"})
+FACTS: Mapping[str, type] = MappingProxyType(
     {
         kind.__name__: kind
         for kind in (
@@ -110,13 +111,13 @@ class Encoder:
 
     def _number(self, fact: object) -> int:
         name = type(fact).__name__
-        if _FACTS.get(name) is not type(fact):
+        if FACTS.get(name) is not type(fact):
             msg = f"{name} is no fact that history keeps"
             raise TypeError(msg)
         known = self.classes.get(name)
         if known is None:
             known = self.classes[name] = len(self.classes), _stored_fields(name)
-        row = [known[0], *(self.encode(getattr(fact, one)) for one in known[1])]
+        row = [known[0], *(self.encode(_shown(fact, one)) for one in known[1])]
         key = repr(row)
         number = self._numbers.get(key)
         if number is None:
@@ -169,6 +170,12 @@ def moment(number: int) -> datetime:
     return _EPOCH + timedelta(microseconds=number)
 
 
+def _shown(fact: object, name: str) -> object:
+    """A field's value; what people wrote into metadata may be secret by its name alone."""
+    value = getattr(fact, name)
+    return sanitise(value) if name in _METADATA else value
+
+
 @lru_cache(maxsize=65_536)
 def without_secrets(text: str) -> str:
     """The text as it may be stored; what looked like two different tokens still differs."""
@@ -181,11 +188,11 @@ def without_secrets(text: str) -> str:
 
 @cache
 def _stored_fields(name: str) -> tuple[str, ...]:
-    return tuple(one.name for one in fields(_FACTS[name]) if one.init)
+    return tuple(one.name for one in fields(FACTS[name]) if one.init)
 
 
 def _maker(name: str, stored: tuple[str, ...]) -> Callable[[list[Any]], object]:
-    kind = _FACTS.get(name)
+    kind = FACTS.get(name)
     if kind is None:
         msg = f"facts of the kind {name} are not known"
         raise UnreadableError(msg)
