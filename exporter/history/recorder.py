@@ -21,7 +21,7 @@ from exporter.model.target import Target
 from exporter.policy.policy import Policy
 from exporter.policy.world import World
 
-_MOST_WAITING = 2_000
+MOST_WAITING = 2_000
 """Full blocks that wait for the ledger; beyond that the oldest are lost, and that is told."""
 _STEADY = timedelta(milliseconds=100)
 """Clocks that differ by less run alike."""
@@ -53,6 +53,11 @@ class Recorder:
         self._rests_on: tuple[object, ...] = ()
         self._forgotten: list[str] = []
         self._tick = 0
+
+    @property
+    def waiting(self) -> int:
+        """How many full blocks wait to be written."""
+        return len(self._full)
 
     def round(  # noqa: PLR0913 - all that a round rests on
         self,
@@ -100,7 +105,7 @@ class Recorder:
         if not self._dirty and not self._full:
             return
         growing = {stream: self._growing[stream].snapshot() for stream in self._dirty}
-        snapshots = [*self._full, *growing.values()]
+        snapshots = sorted([*self._full, *growing.values()], key=lambda one: one.number)
         self._dirty.clear()
         try:
             bodies = await asyncio.to_thread(lambda: [one.packed() for one in snapshots])
@@ -109,8 +114,8 @@ class Recorder:
             for stream, snapshot in growing.items():
                 if self._numbers[stream] == snapshot.number and stream in self._growing:
                     self._dirty.add(stream)
-                else:
-                    self._full.append(snapshot)
+                elif not any(_same_block(one, snapshot) for one in self._full):
+                    self._full.append(snapshot)  # otherwise it has grown since, and is there whole
             raise
         written = {id(one) for one in snapshots}
         self._full = [one for one in self._full if id(one) not in written]
@@ -174,6 +179,10 @@ class Recorder:
             return
         self._dirty.discard(stream)
         self._full.append(writer.snapshot())
-        if len(self._full) > _MOST_WAITING:
+        if len(self._full) > MOST_WAITING:
             lost = self._full.pop(0)
             _log.warning("history.lost", target=lost.stream, since=lost.began.isoformat())
+
+
+def _same_block(one: Snapshot, other: Snapshot) -> bool:
+    return (one.stream, one.number) == (other.stream, other.number)

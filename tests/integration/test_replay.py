@@ -114,7 +114,8 @@ class Night:
     def break_down(self) -> None:
         """A worker dies, and so does the daemon."""
         self.one.stop()
-        self.medic.wait_for(lambda: self.medic.operations("--policy", "look"), "the rehearsal")
+        refused = {"preflight_refused", "in_flight"}
+        self.medic.wait_for(lambda: self.medic.holds("look") & refused, "a refusal")
         self.medic.kill()
 
     def agree(self) -> None:
