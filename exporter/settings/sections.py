@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
@@ -10,6 +10,7 @@ from exporter.model.operation import Window
 from exporter.model.target import is_placeholder
 from exporter.notify import split_webhook
 from exporter.policy.fields import Period
+from exporter.settings.fields import Kind
 from exporter.settings.secrets import SecretRef, Section
 
 DEFAULT_STORAGE = "sqlite:///data/medic.db"
@@ -19,8 +20,9 @@ class LimitSettings(Section):
     """A limit over everything policies do, on every target together."""
 
     max: int = Field(ge=0)
-    per: Period
-    """None is for ever."""
+    """How many operations; 0 allows none."""
+    per: Annotated[Period, Kind("duration or `forever`")]
+    """In what time before now they are counted."""
 
     @property
     def window(self) -> Window:
@@ -32,6 +34,7 @@ class NotifierSettings(Section):
     """Where people are told something."""
 
     webhook: SecretRef
+    """Where the URL that messages are posted to is kept: whoever has it can post there."""
     format: Literal["slack", "json"] = "slack"
     """``{"text": …}``, which Mattermost and others take as well; or the parts by name."""
 
@@ -49,6 +52,8 @@ class StorageSettings(Section):
     """The ledger's database."""
 
     url: str = DEFAULT_STORAGE
+    """``sqlite:///FILE``, relative to the configuration (four slashes: absolute), or
+    ``postgresql://USER@HOST/NAME``; the password is best left to ``PGPASSFILE``."""
 
     @field_validator("url")
     @classmethod

@@ -39,20 +39,25 @@ class WorkerSettings(Section):
     """One worker that should be registered."""
 
     url: ServiceUrl
+    """Where Restate reaches it."""
     services: tuple[str, ...] = ()
+    """What it should serve; without it, if it is the only worker, all that is expected."""
 
 
 class ProtectSettings(Section):
     """Deployments that are never touched."""
 
     deployment_metadata: dict[str, str] = Field(default_factory=dict)
+    """Those that have all of this as metadata: ``{managed-by: restate-operator}``."""
 
 
 class DalpSettings(Section):
     """A remote operator API: a DALP platform, or another restate-medic."""
 
     url: BaseUrl
+    """Where it is, without ``/api``."""
     api_key: SecretRef
+    """The key it is shown, as ``X-Api-Key``."""
     target: str | None = None
     """Which of its targets; needed when it has more than one."""
 
@@ -75,8 +80,11 @@ class HeartbeatSettings(Section):
     """An invocation that is made now and then, to see that one gets through."""
 
     service: str = Field(min_length=1)
+    """A service of yours, best a workflow that does nothing."""
     handler: str = Field(min_length=1)
+    """One that takes no input."""
     every: Interval
+    """How often it is called."""
     within: Interval = timedelta(seconds=30)
     """What takes longer is late."""
 
@@ -98,22 +106,38 @@ class TargetSettings(Section):
     """One Restate environment, by its own URLs or through a remote operator API."""
 
     name: str
+    """What it is called in metrics, commands and the ledger: letters, digits, dots, dashes,
+    underscores. Another name is another target."""
     ingress_url: BaseUrl | None = None
+    """Where callers reach Restate. Required, and so is ``admin_url``, unless there is ``dalp``."""
     admin_url: BaseUrl | None = None
+    """Restate's admin API. No two targets share one."""
     node_url: BaseUrl | None = None
     """Of one node, whose metrics tell of the partitions it runs; it takes no token."""
     heartbeat: HeartbeatSettings | None = None
+    """A real invocation now and then. Without it none is made."""
     dalp: DalpSettings | None = None
+    """The operator API that is asked in place of a Restate."""
     ingress_token: SecretRef | None = None
+    """A bearer token; on Restate Cloud the API key (``key_…``), never a JWT."""
     admin_token: SecretRef | None = None
+    """A bearer token; on Restate Cloud a key of the role Admin, or a JWT."""
     service_url: ServiceUrl | None = None
+    """The worker that should be registered; short for ``workers`` with one ``url``."""
     workers: tuple[WorkerSettings, ...] = ()
+    """The workers that should be registered."""
     expected_services: tuple[str, ...] = ()
+    """The services that callers rely on; each that is not registered is a finding."""
     protect: ProtectSettings = ProtectSettings()
+    """Deployments that somebody else looks after."""
     labels: dict[str, str] = Field(default_factory=dict)
+    """By these policies choose targets: ``targets: {labels: {tier: critical}}``."""
     interval: Interval | None = None
+    """In place of the one for all; behind ``dalp`` for everything, and 5m without it."""
     invocations_interval: Interval | None = None
+    """In place of the one for all."""
     drift_interval: Interval | None = None
+    """In place of the one for all."""
 
     @property
     def secrets(self) -> tuple[SecretRef, ...]:
