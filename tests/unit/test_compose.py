@@ -45,7 +45,7 @@ def dockerfile(service: dict[str, Any]) -> Path | None:
     if "build" not in service:
         return None
     build = service["build"]
-    return (FOLDER / build["context"] / build.get("dockerfile", "Dockerfile")).resolve()
+    return Path(FOLDER, build["context"], build.get("dockerfile", "Dockerfile")).resolve()
 
 
 def schema_check(file: Path) -> subprocess.CompletedProcess[str]:
