@@ -83,6 +83,10 @@ class Ledger:
     chain = _call(Store.chain, writes=False)
     compare = _call(Store.compare, writes=False)
     decisions = _call(Store.decisions, writes=False)
+    keep_history = _call(Store.keep_history, writes=False)
+    prune_history = _call(Store.prune_history, writes=False)
+    history = _call(Store.history, writes=False)
+    history_span = _call(Store.history_span, writes=False)
     latest_decisions = _call(Store.latest_decisions, writes=False)
 
     def __init__(

@@ -19,7 +19,12 @@ from exporter.settings.alertmanager import AlertmanagerSettings, BasicAuthSettin
 from exporter.settings.files import line
 from exporter.settings.schema import ENV_PREFIX, Settings
 from exporter.settings.secrets import SecretRef
-from exporter.settings.sections import LimitSettings, NotifierSettings, StorageSettings
+from exporter.settings.sections import (
+    HistorySettings,
+    LimitSettings,
+    NotifierSettings,
+    StorageSettings,
+)
 from exporter.settings.targets import (
     DalpSettings,
     HeartbeatSettings,
@@ -37,6 +42,7 @@ SECTIONS: Mapping[str, type[BaseModel]] = {
     "heartbeat": HeartbeatSettings,
     "storage": StorageSettings,
     "limits": LimitSettings,
+    "history": HistorySettings,
     "alertmanager": AlertmanagerSettings,
     "basic_auth": BasicAuthSettings,
     "token": SecretRef,

@@ -32,6 +32,7 @@ policies: [policies/*.yaml]
 limits: [{max: 20, per: 1h}]        # over everything that policies do
 allowed_service_urls: ["http://canary:9080"]
 storage: {url: "sqlite:///data/medic.db"}
+history: {keep: 7d, max_bytes: 1GB}
 
 alertmanager:
   url: http://alertmanager:9093

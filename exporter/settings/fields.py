@@ -37,11 +37,6 @@ def _at_least(shortest: timedelta) -> BeforeValidator:
     return BeforeValidator(checked)
 
 
-def _not_built(_value: object) -> None:
-    msg = "is designed but not built in this version; remove it"
-    raise ValueError(msg)
-
-
 @dataclass(frozen=True, slots=True)
 class Kind:
     """What the reference calls values of a type; None for a key that is always refused."""
@@ -52,8 +47,6 @@ class Kind:
 Duration = Annotated[timedelta, BeforeValidator(_positive), Kind("duration")]
 Interval = Annotated[timedelta, _at_least(timedelta(seconds=1)), Kind("duration, `1s` or more")]
 Lease = Annotated[timedelta, _at_least(timedelta(seconds=5)), Kind("duration, `5s` or more")]
-NotBuilt = Annotated[None, BeforeValidator(_not_built), Kind(None)]
-"""A key of the design that this version refuses rather than ignores."""
 
 
 def _http_url(value: object) -> str:

@@ -27,13 +27,17 @@ from exporter.settings.fields import (
     Duration,
     Interval,
     Lease,
-    NotBuilt,
     ServiceUrl,
     TelemetryPath,
     plain_name,
     problem,
 )
-from exporter.settings.sections import LimitSettings, NotifierSettings, StorageSettings
+from exporter.settings.sections import (
+    HistorySettings,
+    LimitSettings,
+    NotifierSettings,
+    StorageSettings,
+)
 from exporter.settings.targets import (
     DALP_INTERVAL,
     TargetSettings,
@@ -72,7 +76,8 @@ class Settings(BaseSettings):
     """Where policies tell people something, by the names that policies use."""
     alertmanager: AlertmanagerSettings | None = None
     """Whose alerts and silences hold policies. Without it none do."""
-    history: NotBuilt = None
+    history: HistorySettings = HistorySettings()
+    """What is kept of the readings, so that policies can be tried on it."""
     interval: Interval = timedelta(seconds=15)
     """How often ingress, admin, deployments and services are read."""
     invocations_interval: Interval = timedelta(seconds=60)
