@@ -1,0 +1,48 @@
+"""README and docs: what they lead to is there, what they tell people to type can be typed."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.documents import DOCS, ROOT, links, own_commands, pages, parse
+
+INDEX = DOCS / "README.md"
+PAGES = [pytest.param(page, id=str(page.relative_to(ROOT))) for page in pages()]
+
+
+def anchors(page: Path) -> set[str]:
+    """What a link to a part of the page may name, as renderers of Markdown make it."""
+    text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {
+        re.sub(r"[^\w -]", "", heading).strip().lower().replace(" ", "-") for heading in headings
+    }
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    """To a file of this repository, and to a heading that it has."""
+    for link in links(page):
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target), link
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_command_can_be_typed(page: Path) -> None:
+    """Each `restate-medic …`, in blocks and within lines, has options and arguments that exist."""
+    for arguments in own_commands(page.read_text()):
+        if "…" not in arguments:
+            parse(arguments)
+
+
+def test_the_index_leads_to_every_page() -> None:
+    """What is written is found: each page beside the index and each index below it."""
+    reached = {(DOCS / link).resolve() for link in links(INDEX)}
+    wanted = {page for page in DOCS.glob("*.md") if page != INDEX} | set(DOCS.glob("*/README.md"))
+    assert wanted - reached == set()
+    assert "docs/README.md" in links(ROOT / "README.md")
