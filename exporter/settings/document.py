@@ -6,6 +6,7 @@ What a key means is the docstring under it, what a section is its class's.
 
 from __future__ import annotations
 
+import inspect
 import re
 import sys
 import types
@@ -139,7 +140,7 @@ def _keys(model: type[BaseModel]) -> Iterator[tuple[str, Any, FieldInfo]]:
 def _section(one: _Section) -> str:
     if not one.path:
         return _table(one)
-    lines = (one.model.__doc__ or "").replace("``", "`").strip()
+    lines = inspect.cleandoc(one.model.__doc__ or "").replace("``", "`")
     return f"### `{one.path}`\n\n{lines}\n\n{_table(one)}"
 
 

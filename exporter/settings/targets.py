@@ -52,7 +52,14 @@ class ProtectSettings(Section):
 
 
 class DalpSettings(Section):
-    """A remote operator API: a DALP platform, or another restate-medic."""
+    """A remote operator API: a DALP platform, or another restate-medic.
+
+    Such a target has the same components, metrics, policies and commands, within what that API tells:
+    no ``drift``, no single invocations, and ``force-redeploy`` only with a person's yes, since it has
+    no dry-run. One doctor call reads all components, every ``interval``. A policy that asks for more
+    is refused when it is loaded. What is safe to delete or recover the other side decides; a DALP
+    platform may end work that is pinned to a deployment which does not answer, when it cleans up.
+    """
 
     url: BaseUrl
     """Where it is, without ``/api``."""
@@ -77,7 +84,11 @@ class DalpSettings(Section):
 
 
 class HeartbeatSettings(Section):
-    """An invocation that is made now and then, to see that one gets through."""
+    """An invocation that is made now and then, to see that one gets through.
+
+    It has a key of its own, and there is one at most at a time, also over restarts. It is the only
+    thing that is written without a policy or a person.
+    """
 
     service: str = Field(min_length=1)
     """A service of yours, best a workflow that does nothing."""
