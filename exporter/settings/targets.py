@@ -54,11 +54,12 @@ class ProtectSettings(Section):
 class DalpSettings(Section):
     """A remote operator API: a DALP platform, or another restate-medic.
 
-    Such a target has the same components, metrics, policies and commands, within what that API tells:
-    no ``drift``, no single invocations, and ``force-redeploy`` only with a person's yes, since it has
-    no dry-run. One doctor call reads all components, every ``interval``. A policy that asks for more
-    is refused when it is loaded. What is safe to delete or recover the other side decides; a DALP
-    platform may end work that is pinned to a deployment which does not answer, when it cleans up.
+    Such a target has the same components, metrics, policies and commands, within what that API
+    tells: no ``drift``, no single invocations, and ``force-redeploy`` only with a person's yes,
+    since it has no dry-run. One doctor call reads all components, every ``interval``. A policy that
+    asks for more is refused when it is loaded. What is safe to delete or recover the other side
+    decides; a DALP platform may end work that is pinned to a deployment which does not answer, when
+    it cleans up.
     """
 
     url: BaseUrl
