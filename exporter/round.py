@@ -151,6 +151,7 @@ class Rounds:
                 boot_offset=self._surroundings.boot_offset(now),
                 seq=self._ledger.standing.seq,
                 noting=self._noting(report.target),
+                memory=self._surroundings.memory,
                 now=now,
             )
 

@@ -87,7 +87,7 @@ class BlockWriter:
 
     def add_change(self, change: Change) -> None:
         """Add a change of the backdrop."""
-        self._add(change, change.backdrop, list(change.forgotten))
+        self._add(change, change.backdrop, self._encoder.encode((change.forgotten, change.memory)))
 
     def snapshot(self) -> Snapshot:
         """What it holds now."""
@@ -213,5 +213,5 @@ def _readings(
 
 
 def _changes(decoder: Decoder, rows: Iterable[Json]) -> Iterable[Change]:
-    for at, tick, forgotten, told in _told(decoder, rows):
-        yield Change(at, tick, told, decoder.decode(forgotten))
+    for at, tick, content, told in _told(decoder, rows):
+        yield Change(at, tick, told, *decoder.decode(content))

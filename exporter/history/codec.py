@@ -15,10 +15,11 @@ from hashlib import sha256
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
-from exporter.history.frames import Backdrop, Circumstances, Setting
+from exporter.history.frames import Backdrop, Circumstances, Memory, Setting
 from exporter.model.component import Component, Reason, Status
 from exporter.model.decision import Mode, Subject, Waiting
 from exporter.model.heartbeat import Heartbeat, HeartbeatView
+from exporter.model.identity import Identity
 from exporter.model.operation import Window
 from exporter.model.redact import redact_text, redact_user_info, sanitise
 from exporter.model.report import Carried, Reading, Report, Seen
@@ -46,6 +47,7 @@ from exporter.model.views import (
     ServicesView,
 )
 from exporter.policy.alarms import Alarms, Alert, Heard, Silence
+from exporter.policy.clock import Suspicion
 from exporter.policy.matchers import Matcher, Sign
 from exporter.policy.world import OpenOperation, Refusal
 
@@ -65,7 +67,7 @@ FACTS: Mapping[str, type] = MappingProxyType(
             *(Carried, Reading, Report, Seen, Subject, Waiting),
             *(Heartbeat, Target, Worker),
             *(Alarms, Alert, Heard, Matcher, Silence, OpenOperation, Refusal),
-            *(Backdrop, Circumstances, Setting, Window),
+            *(Backdrop, Circumstances, Identity, Memory, Setting, Suspicion, Window),
         )
     }
 )

@@ -8,10 +8,12 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from exporter.model.decision import Mode, Subject, Waiting
+from exporter.model.identity import Identity
 from exporter.model.operation import Window
 from exporter.model.report import Reading, Report
 from exporter.model.target import Target
 from exporter.policy.alarms import Alarms
+from exporter.policy.clock import Suspicion
 from exporter.policy.world import OpenOperation, Refusal
 
 Noting = Literal["", "busy", "failed"]
@@ -68,6 +70,21 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True)
+class Memory:
+    """What a process remembers of all targets together when its rounds begin to be recorded."""
+
+    affected: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """By policy, the targets on which it was not clear."""
+    good_until: Mapping[str, datetime] = field(default_factory=dict)
+    """By target, until when its last round counts as late news."""
+    identities: Mapping[str, Identity] = field(default_factory=dict)
+    """By target, what it was last seen to be."""
+    changed: Mapping[str, str] = field(default_factory=dict)
+    """By target, why it may be another Restate."""
+    clock: Suspicion | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Change:
     """The backdrop from a moment on, and the targets that are others from then on."""
 
@@ -75,6 +92,8 @@ class Change:
     tick: int
     backdrop: Backdrop
     forgotten: tuple[str, ...] = ()
+    memory: Memory | None = None
+    """Where rounds begin to be recorded, at the start of a run and after a gap."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,14 +6,23 @@ A crash loses what was not written yet: less than a minute. The rounds themselve
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
 import structlog
 
 from exporter.history.blocks import BlockWriter, Snapshot
-from exporter.history.frames import Backdrop, Change, Circumstances, Frame, Noting, Opening, Setting
+from exporter.history.frames import (
+    Backdrop,
+    Change,
+    Circumstances,
+    Frame,
+    Memory,
+    Noting,
+    Opening,
+    Setting,
+)
 from exporter.model.component import Component
 from exporter.model.decision import Mode, Subject, Waiting
 from exporter.model.report import Reading, Report
@@ -71,16 +80,19 @@ class Recorder:
         boot_offset: timedelta,
         seq: int,
         noting: Noting = "",
+        memory: Callable[[], Memory] = Memory,
         now: datetime,
     ) -> None:
         """Take in one round: the reports before and after it, and what its decisions rest on.
+
+        ``memory`` is asked where recording begins.
 
         Only who acts for the targets records them; of a process that stands by there is a gap.
         """
         if not (self.enabled and world.owned):
             self._interrupt()
             return
-        self._rest_on(policies, targets, world, boot_offset, now)
+        self._rest_on(policies, targets, world, boot_offset=boot_offset, memory=memory, now=now)
         target = report.target
         known = self._recorded.get(target)
         if known is None or target not in self._growing or self._growing[target].full:
@@ -125,7 +137,9 @@ class Recorder:
         policies: tuple[Policy, ...],
         targets: tuple[Target, ...],
         world: World,
+        *,
         boot_offset: timedelta,
+        memory: Callable[[], Memory],
         now: datetime,
     ) -> None:
         """Note what is the same for all targets when it changes."""
@@ -141,7 +155,8 @@ class Recorder:
         self._backdrop = Backdrop(setting, world.alarms, boot_offset)
         if self._backdrop != before or self._forgotten:
             gone, self._forgotten = tuple(self._forgotten), []
-            change = Change(now, self._next_tick(), self._backdrop, gone)
+            begins = memory() if before is None else None
+            change = Change(now, self._next_tick(), self._backdrop, gone, begins)
             self._writer("", None).add_change(change)
             self._dirty.add("")
 

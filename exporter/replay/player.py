@@ -6,12 +6,12 @@ in memory, and so it begins anew with each run of the daemon that was recorded.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from exporter.fleet import Fleet
-from exporter.history.frames import Backdrop, Circumstances, Opening, Setting
+from exporter.history.frames import Backdrop, Change, Circumstances, Opening, Setting
 from exporter.model.decision import Decision, Mode, Subject
 from exporter.model.findings import Findings
 from exporter.model.report import Report
@@ -41,14 +41,14 @@ class Round:
     boot: str
     first: bool
     """Whether nothing was remembered of the target before it."""
-    gap: bool
-    """Whether rounds right before it are not recorded, or it is the first."""
     target: Target
     policies: tuple[Policy, ...]
     report: Report
     findings: Findings
     world: World
     decisions: tuple[Decision, ...]
+    gap: bool = False
+    """Whether rounds right before it are not recorded, or it is the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +112,7 @@ class Player:
     def play(self, moment: Moment) -> Round | None:
         """The round, decided again; None for what is none, or of a target nobody asks about."""
         if moment.change is not None:
-            self._backdrops[moment.boot] = moment.change.backdrop
-            if moment.boot == self._boot:
-                self._forget(moment.change.forgotten)
+            self._change(moment, moment.change)
             return None
         backdrop = self._backdrops.get(moment.boot)
         if moment.frame is None or backdrop is None:
@@ -131,10 +129,18 @@ class Player:
         told = moment.frame.circumstances
         return self._decide(moment, target, report, told, first=first, gap=gap)
 
-    def _forget(self, targets: Iterable[str]) -> None:
-        for name in targets:
-            self._surroundings.forget(name)
-            self._fleet.forget(name)
+    def _change(self, moment: Moment, change: Change) -> None:
+        self._backdrops[moment.boot] = change.backdrop
+        if change.memory is not None:
+            if moment.boot != self._boot:
+                self._start(moment.boot)
+            self._now, self._offset = moment.at, change.backdrop.boot_offset
+            memory = change.memory if self._as_then else replace(change.memory, affected={})
+            self._surroundings.recall(memory, now=moment.at)
+        if moment.boot == self._boot:
+            for name in change.forgotten:
+                self._surroundings.forget(name)
+                self._fleet.forget(name)
 
     def _set(self, setting: Setting) -> None:
         if setting is self._setting:

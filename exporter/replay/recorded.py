@@ -33,11 +33,12 @@ class Moment:
     def __lt__(self, other: Moment) -> bool:
         """Whether it was before: in one run by its place there, else by the clock."""
         if self.boot == other.boot:
-            return self._tick < other._tick
+            return self.tick < other.tick
         return self.at < other.at
 
     @property
-    def _tick(self) -> int:
+    def tick(self) -> int:
+        """Its place in its run."""
         one = self.change if self.frame is None else self.frame
         return 0 if one is None else one.tick
 

@@ -86,6 +86,7 @@ def reenact(moments: Iterable[Moment], source: Engine, scratch: Engine) -> Itera
             yield from notes.end()
             then.standing = Standing()  # a new process asks anew
             changes, boot = Changes(), moment.boot
+        settled = beginnings.settled(moment)
         if moment.frame is None:
             player.play(moment)
             if moment.change is not None:
@@ -102,7 +103,7 @@ def reenact(moments: Iterable[Moment], source: Engine, scratch: Engine) -> Itera
             changes.forget(name)
         decisions = (*played.decisions, *changes.gone(name, played.decisions))
         changes.take(name, decisions)
-        yield from notes.take(played, decisions, told, settled=beginnings.settled(played))
+        yield from notes.take(played, decisions, told, settled=settled)
     yield from notes.end()
 
 
@@ -122,21 +123,23 @@ def _bring(then: _Then, echo: Echo, told: Circumstances, scratch: Engine) -> Non
 
 
 class _Beginnings:
-    """Which rounds follow so soon on the middle of a run that more was known than is recorded."""
+    """Which rounds follow so soon on something unrecorded that more was known than is recorded."""
 
     def __init__(self) -> None:
-        self._seen: set[tuple[str, str]] = set()
+        self._next: dict[str, int] = {}
+        """By run, the place of what comes next, if nothing is missing."""
         self._until: dict[str, datetime] = {}
 
-    def settled(self, played: Round) -> bool:
-        """Whether all that the round rests on is recorded."""
-        key = played.boot, played.target.name
-        if key not in self._seen:
-            self._seen.add(key)
-            if not played.first:
-                self._until[played.boot] = played.at + SETTLED
-        until = self._until.get(played.boot)
-        return until is None or played.at >= until
+    def settled(self, moment: Moment) -> bool:
+        """Whether all that it rests on is recorded. To be asked of each moment."""
+        boot, tick = moment.boot, moment.tick
+        if moment.change is not None and moment.change.memory is not None:
+            self._until.pop(boot, None)
+        elif self._next.get(boot) != tick:
+            self._until[boot] = moment.at + SETTLED
+        self._next[boot] = tick + 1
+        until = self._until.get(boot)
+        return until is None or moment.at >= until
 
 
 _Standings = dict[tuple[str, str | None], tuple[str, str]]

@@ -22,7 +22,7 @@ from tests.integration.rolled import BILLING, EXPECTED, GREETER, SIGNUP, re_regi
 from tests.medic import Medic, target_of
 from tests.support import ServerFactory, WorkerFactory
 
-COMMON: dict[str, object] = {"history": {"write_every": "2s"}, "lease": "5s"}
+COMMON: dict[str, Any] = {"history": {"write_every": "2s"}, "lease": "5s"}
 LOST = timedelta(seconds=5)
 """So much of the history a SIGKILL may lose here: those two seconds, and what writing takes."""
 HEAL = re_register(
@@ -173,6 +173,7 @@ def night(fresh_restate: ServerFactory, worker_factory: WorkerFactory, tmp_path:
     return Night(medic, prod, staging, one, two, targets)
 
 
+@pytest.mark.timeout(300)  # a minute of rounds, and twice that on a busy machine
 def test_what_a_night_decided_comes_out_of_its_history_again(night: Night) -> None:
     """Round by round, to the microsecond: two servers of two versions, a repair, a spent limit, a
     dead worker, a restarted server, a pause, a no and a yes, SIGKILL, a policy and a target that
