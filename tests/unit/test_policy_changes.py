@@ -45,8 +45,8 @@ def test_what_cannot_be_read_is_not_gone() -> None:
     """A list that is unknown says nothing of its items."""
     changes = Changes()
     changes.take("prod", [hold(ONE)])
-    assert changes.gone("prod", [hold(LIST, HoldReason.UNKNOWN)]) == ()
-    changes.take("prod", [hold(LIST, HoldReason.UNKNOWN)])
+    assert changes.gone("prod", [hold(LIST, HoldReason.COMPONENT_UNKNOWN)]) == ()
+    changes.take("prod", [hold(LIST, HoldReason.COMPONENT_UNKNOWN)])
     assert {d.subject for d in changes.gone("prod", [act(ONE)])} == {LIST}
 
 

@@ -84,7 +84,7 @@ async def test_a_repair_that_helps_is_one_for_each_time_it_was_needed(engine: En
 
 async def test_a_repair_that_does_not_help_is_tried_until_its_breaker_opens(engine: Engine) -> None:
     """Each is unverified after `within`, then the cooldown holds; after two nothing any more."""
-    await Night(engine).record(missing_during((5, 60)), 60)
+    await Night(engine).record(missing_during((5, 61)), 60)
     found = ask(engine, heal(verify="{within: 3m, healthy_for: 30s}"), helps=False)
     assert begun(found) == [6, 14]
     assert ends(found) == [("unverified", 9), ("unverified", 17)]
@@ -199,7 +199,7 @@ async def test_what_people_did_then_counts(engine: Engine) -> None:
     assert begun(found) == [19]
     hours = held(found)
     assert hours[HoldReason.PAUSED] == 5
-    assert hours[HoldReason.MANUAL] == 9
+    assert hours[HoldReason.MANUAL_HOLD] == 9
     assert HoldReason.BREAKER_OPEN not in hours
     assert len(engine_rows(engine)) == 2
 
