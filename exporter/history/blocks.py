@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from exporter.history.codec import Decoder, Encoder, Json, UnreadableError
+from exporter.history.codec import Decoder, Encoder, Json, UnreadableError, text_of
 from exporter.history.frames import (
     Backdrop,
     Block,
@@ -32,6 +32,7 @@ VERSION = 1
 MOST_FRAMES = 256
 MOST_OBJECTS = 20_000
 _LEVEL = 6
+_QUICK_LEVEL = 1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _TENTHS = 10_000
@@ -51,14 +52,18 @@ class Snapshot:
     ended: datetime
     frames: int
     classes: tuple[tuple[str, tuple[str, ...]], ...]
-    objects: tuple[Json, ...]
-    opening: Json
-    rows: tuple[Json, ...]
+    objects: tuple[str, ...]
+    """These, ``opening`` and ``rows`` are JSON text."""
+    opening: str
+    rows: tuple[str, ...]
+    whole: bool = False
+    """Whether it has ended; what grows is written again soon, and so only quickly deflated."""
 
     def packed(self) -> bytes:
         """Its body."""
-        said = [VERSION, self.classes, self.objects, self.opening, self.rows]
-        return zlib.compress(json.dumps(said, separators=(",", ":")).encode(), _LEVEL)
+        objects, rows = ",".join(self.objects), ",".join(self.rows)
+        text = f"[{VERSION},{text_of(self.classes)},[{objects}],{self.opening},[{rows}]]"
+        return zlib.compress(text.encode(), _LEVEL if self.whole else _QUICK_LEVEL)
 
 
 class BlockWriter:
@@ -67,8 +72,8 @@ class BlockWriter:
     def __init__(self, stream: str, boot: str, number: int, opening: Opening | None) -> None:
         self._stream, self._boot, self._number = stream, boot, number
         self._encoder = Encoder()
-        self._opening = None if opening is None else self._open(opening)
-        self._rows: list[Json] = []
+        self._opening = text_of(None if opening is None else self._open(opening))
+        self._rows: list[str] = []
         self._began: datetime | None = None
         self._ended = _EPOCH
         self._tick = 0
@@ -89,8 +94,8 @@ class BlockWriter:
         """Add a change of the backdrop."""
         self._add(change, change.backdrop, self._encoder.encode((change.forgotten, change.memory)))
 
-    def snapshot(self) -> Snapshot:
-        """What it holds now."""
+    def snapshot(self, *, whole: bool = False) -> Snapshot:
+        """What it holds now; ``whole`` when nothing more will come."""
         encoder = self._encoder
         return Snapshot(
             stream=self._stream,
@@ -103,6 +108,7 @@ class BlockWriter:
             objects=tuple(encoder.objects),
             opening=self._opening,
             rows=tuple(self._rows),
+            whole=whole or self.full,
         )
 
     def _open(self, opening: Opening) -> Json:
@@ -119,7 +125,7 @@ class BlockWriter:
         if about != self._last:
             self._last = about
             row.append(self._encoder.encode(about))
-        self._rows.append(row)
+        self._rows.append(text_of(row))
         self._ended, self._tick = at, tick
 
     def _reading(self, reading: Reading, at: datetime) -> Json:

@@ -6,6 +6,7 @@ field that comes or goes. Text is stored without secrets (rule 9); pure.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, fields
 from datetime import UTC, datetime, timedelta
@@ -55,6 +56,7 @@ Json: TypeAlias = Any
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _DIGEST_LENGTH = 12
+_JSON = json.JSONEncoder(separators=(",", ":"), check_circular=False)
 _METADATA = frozenset({"metadata", "protected_metadata"})
 FACTS: Mapping[str, type] = MappingProxyType(
     {
@@ -86,8 +88,9 @@ class Encoder:
     def __init__(self) -> None:
         self.classes: dict[str, tuple[int, tuple[str, ...]]] = {}
         """By name, in order: the number and the names of the stored fields."""
-        self.objects: list[Json] = []
-        self._numbers: dict[Any, int] = {}
+        self.objects: list[str] = []
+        """Each as JSON text."""
+        self._numbers: dict[str, int] = {}
 
     def encode(self, value: object) -> Json:
         """One value as JSON data. TypeError for a class that is no fact."""
@@ -120,11 +123,11 @@ class Encoder:
         if known is None:
             known = self.classes[name] = len(self.classes), _stored_fields(name)
         row = [known[0], *(self.encode(_shown(fact, one)) for one in known[1])]
-        key = repr(row)
-        number = self._numbers.get(key)
+        text = text_of(row)
+        number = self._numbers.get(text)
         if number is None:
-            number = self._numbers[key] = len(self.objects)
-            self.objects.append(row)
+            number = self._numbers[text] = len(self.objects)
+            self.objects.append(text)
         return number
 
 
@@ -160,6 +163,11 @@ class Decoder:
             case _:
                 msg = f"a value of the kind {tag!r} is not known"
                 raise UnreadableError(msg)
+
+
+def text_of(value: Json) -> str:
+    """JSON data as text, without spaces."""
+    return _JSON.encode(value)
 
 
 def microseconds(at: datetime) -> int:

@@ -193,7 +193,7 @@ class Recorder:
         if writer is None or stream not in self._dirty:
             return
         self._dirty.discard(stream)
-        self._full.append(writer.snapshot())
+        self._full.append(writer.snapshot(whole=True))
         if len(self._full) > MOST_WAITING:
             lost = self._full.pop(0)
             _log.warning("history.lost", target=lost.stream, since=lost.began.isoformat())

@@ -61,8 +61,8 @@ def through(value: object) -> Any:
     encoder = Encoder()
     said = encoder.encode(value)
     classes = [[name, known] for name, (_, known) in encoder.classes.items()]
-    classes, objects, said = json.loads(json.dumps([classes, encoder.objects, said]))
-    return Decoder(classes, objects).decode(said)
+    classes, said = json.loads(json.dumps([classes, said]))
+    return Decoder(classes, map(json.loads, encoder.objects)).decode(said)
 
 
 @pytest.mark.parametrize("kind", [pytest.param(k, id=n) for n, k in FACTS.items()])

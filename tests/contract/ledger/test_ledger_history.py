@@ -29,7 +29,7 @@ def block(
     ended: float = 60,
     frames: int = 4,
 ) -> Snapshot:
-    return Snapshot(stream, boot, number, at(began), at(ended), frames, (), (), None, ())
+    return Snapshot(stream, boot, number, at(began), at(ended), frames, (), (), "null", ())
 
 
 def put(store: Store, *blocks: Snapshot, size: int = 100) -> None:
