@@ -1,4 +1,4 @@
-"""``make bench``: what passes, scrapes, deciding, alerts, a backlog and the page cost."""
+"""``make bench``: what passes, scrapes, deciding, alerts, a backlog, history and the page cost."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "deploy" / "demo"))  # as pytest finds the lab
 
-from tests.benchmarks import alerts, backlog, decide, doctor, page, scrape
+from tests.benchmarks import alerts, backlog, decide, doctor, history, page, scrape
 
 if __name__ == "__main__":
     doctor.main()
@@ -15,4 +15,5 @@ if __name__ == "__main__":
     decide.main()
     alerts.main()
     backlog.main()
+    history.main()
     page.main()
