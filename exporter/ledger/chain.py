@@ -47,7 +47,11 @@ class EntryKind(StrEnum):
     KEY_CREATED = "key_created"
     KEY_REVOKED = "key_revoked"
     OWNER = "owner"
-    """Another process acts for a shard of the targets from now on."""
+    """A process acts for a shard of the targets from now on, which somebody else did, or nobody."""
+    REPORTED = "reported"
+    """The report of a day is being sent."""
+    REPORT_TOLD = "report_told"
+    """What became of sending it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -85,6 +86,16 @@ def connect(url: URL, *, lock_wait: timedelta = LOCK_WAIT) -> Engine:
 def for_writing(engine: Engine) -> Engine:
     """The same engine, whose transactions lock before they read."""
     return engine.execution_options(**{_WRITES: True})
+
+
+@contextmanager
+def one_moment(engine: Engine) -> Iterator[Connection]:
+    """A transaction whose statements all see the same rows, which SQLite's do anyway."""
+    with engine.connect() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.execution_options(isolation_level="REPEATABLE READ")
+        with connection.begin():
+            yield connection
 
 
 def _prepare_sqlite(

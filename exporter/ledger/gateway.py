@@ -71,6 +71,8 @@ class Ledger:
     unpause = _call(Store.unpause, writes=True)
     reset_breaker = _call(Store.reset_breaker, writes=True)
     note_identity = _call(Store.note_identity, writes=True)
+    begin_report = _call(Store.begin_report, writes=True)
+    end_report = _call(Store.end_report, writes=True)
     add_key = _call(Store.add_key, writes=True)
     revoke_key = _call(Store.revoke_key, writes=True)
     api_keys = _call(Store.api_keys, writes=False)
@@ -83,6 +85,7 @@ class Ledger:
     chain = _call(Store.chain, writes=False)
     compare = _call(Store.compare, writes=False)
     decisions = _call(Store.decisions, writes=False)
+    period = _call(Store.period, writes=False)
     latest_decisions = _call(Store.latest_decisions, writes=False)
 
     def __init__(

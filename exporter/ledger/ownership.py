@@ -1,6 +1,7 @@
 """Who acts for a shard of the targets: one row, by the database's clock. In one transaction.
 
-Renewing leaves no entry; the chain tells only when a shard changes hands.
+Renewing in time leaves no entry; the chain tells when a shard changes hands, and when nobody had
+it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from exporter.ledger.chain import EntryKind
 from exporter.ledger.journal import Journal
 from exporter.ledger.rows import Row
 from exporter.ledger.tables import leases
+from exporter.ledger.texts import clean
 from exporter.model.errors import StoppedError
 from exporter.model.hold import HoldReason
 from exporter.model.operation import Fence
@@ -43,9 +45,11 @@ def acquire(journal: Journal, shard: str, *, holder: str, length: timedelta) -> 
         journal.connection.execute(insert(leases), {"shard": shard, **values})
     else:
         journal.connection.execute(update(leases).where(leases.c.shard == shard).values(values))
-    if not mine:
+    idle_since = row["until"] if row is not None and row["until"] < now else None
+    if not mine or idle_since is not None:
         body = {"shard": shard, "holder": holder, "epoch": epoch}
         body["before"] = None if row is None else row["holder"]
+        body["idle_since"] = clean(idle_since)
         journal.append(EntryKind.OWNER, None, at=now, body=body)
     return lease
 

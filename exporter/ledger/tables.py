@@ -201,6 +201,21 @@ api_keys = Table(
     Column("revoked_by", Text),
 )
 
+reports = Table(
+    "reports",
+    metadata,
+    _made_by_entry(),
+    Column("at", UtcTime, nullable=False),
+    # The date in the report's time zone; who sends it, to whom, and what it is about.
+    Column("day", Text, nullable=False),
+    Column("notifier", Text, nullable=False),
+    Column("owner", Text, nullable=False),
+    Column("since", UtcTime, nullable=False),
+    Column("until", UtcTime, nullable=False),
+    Column("told_at", UtcTime),
+    Column("outcome", Text),
+)
+
 leases = Table(
     "leases",
     metadata,
