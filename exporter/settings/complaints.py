@@ -17,6 +17,7 @@ from exporter.policy.document import Document
 from exporter.policy.words import did_you_mean
 from exporter.settings.alertmanager import AlertmanagerSettings, BasicAuthSettings
 from exporter.settings.files import line
+from exporter.settings.report import ReportSettings
 from exporter.settings.schema import ENV_PREFIX, Settings
 from exporter.settings.secrets import SecretRef
 from exporter.settings.sections import LimitSettings, NotifierSettings, StorageSettings
@@ -37,6 +38,7 @@ SECTIONS: Mapping[str, type[BaseModel]] = {
     "heartbeat": HeartbeatSettings,
     "storage": StorageSettings,
     "limits": LimitSettings,
+    "report": ReportSettings,
     "alertmanager": AlertmanagerSettings,
     "basic_auth": BasicAuthSettings,
     "token": SecretRef,

@@ -33,6 +33,7 @@ from exporter.settings.fields import (
     plain_name,
     problem,
 )
+from exporter.settings.report import ReportSettings
 from exporter.settings.sections import LimitSettings, NotifierSettings, StorageSettings
 from exporter.settings.targets import (
     DALP_INTERVAL,
@@ -65,6 +66,7 @@ class Settings(BaseSettings):
     """Files of more targets, or patterns of such files, from where the configuration is."""
     targets: tuple[TargetSettings, ...]
     notifiers: dict[str, NotifierSettings] = Field(default_factory=dict)
+    report: ReportSettings | None = None
     alertmanager: AlertmanagerSettings | None = None
     history: NotBuilt = None
     interval: Interval = timedelta(seconds=15)
@@ -108,6 +110,15 @@ class Settings(BaseSettings):
             except ValueError as error:
                 raise problem((name,), str(error)) from error
         return notifiers
+
+    @field_validator("report")
+    @classmethod
+    def _to_somebody(
+        cls, report: ReportSettings | None, info: ValidationInfo
+    ) -> ReportSettings | None:
+        if report is not None and "notifiers" in info.data:
+            report.refuse_unknown(info.data["notifiers"])
+        return report
 
     @field_validator("web_listen_address")
     @classmethod

@@ -514,6 +514,42 @@ def test_a_notifier_that_cannot_work_is_refused_and_its_url_is_not_told(
     assert "hidden" not in "".join(found)
 
 
+def test_a_daily_report_has_a_notifier_and_a_clock(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seven o'clock UTC, and a day back, unless something else is written."""
+    monkeypatch.setenv("GOOD", "https://h/x")
+    ops = "notifiers: {ops: {webhook: {env: GOOD}}}\n"
+    found = load(write(ops + "report: {notifier: ops}\n")).settings.report
+    assert found is not None
+    assert (found.at, found.zone.key, found.since.days) == ("07:00", "UTC", 1)
+    text = 'report: {notifier: ops, at: "06:30", timezone: Europe/Berlin, since: 12h}\n'
+    other = load(write(ops + text)).settings.report
+    assert other is not None
+    assert (other.time.isoformat(), other.zone.key) == ("06:30:00", "Europe/Berlin")
+
+
+@pytest.mark.parametrize(
+    ("more", "line"),
+    [
+        ("{notifier: opps}", "6:20: report.notifier: there is no notifier 'opps'; did you mean"),
+        ("{}", "report.notifier: is missing; write it"),
+        ("{notifier: ops, at: 7:00}", "'7:00' is not a time; write \"07:00\""),
+        ("{notifier: ops, timezone: Berlin}", "'Berlin' is not a time zone"),
+        ("{notifier: ops, since: 0s}", "report.since: '0s' is zero"),
+        ("{notifier: ops, every: day}", "report.every: is not a key of the configuration"),
+    ],
+)
+def test_a_report_that_cannot_be_sent_is_refused(
+    write: Write, monkeypatch: pytest.MonkeyPatch, more: str, line: str
+) -> None:
+    """With place and mend, as everywhere."""
+    monkeypatch.setenv("GOOD", "https://h/x")
+    text = f"notifiers: {{ops: {{webhook: {{env: GOOD}}}}}}\nreport: {more}\n"
+    found = problems(write(text))
+    assert any(line in one for one in found), found
+
+
 def test_a_notifiers_name_is_a_label(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     """So it is made of what names are made of."""
     monkeypatch.setenv("GOOD", "https://h/x")
