@@ -9,7 +9,8 @@ from exporter.report.sections import Line, Quoted, lead, sections
 from exporter.wire.report import ReportBody
 
 _BLANKS = re.compile(r"\s+")
-_MARKS = re.compile(r"([\\`*_\[\]()~#|!{}$])")
+_MARKS = re.compile(r"([\\`*\[\]~$]|(?<!\w)_|_(?!\w))")
+"""What is markup within a line; an underscore within a word is none."""
 _TICKS = re.compile(r"`+")
 
 

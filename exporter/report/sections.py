@@ -107,9 +107,9 @@ def _deed(deed: DeedBody) -> Line:
     if deed.relapsed_at:
         parts.append(f", broken again at {when(deed.relapsed_at)}")
     if deed.summary:
-        parts += [". ", Quoted(deed.summary, name=False)]
+        parts += [": ", Quoted(deed.summary, name=False)]
     if deed.error:
-        parts += [". ", Quoted(deed.error, name=False)]
+        parts += ["; ", Quoted(deed.error, name=False)]
     return (*parts, " (", Quoted(deed.id), ")")
 
 
@@ -146,7 +146,7 @@ def _held(held: HeldBody) -> Line:
     now = ", now too" if held.holds_now else ""
     told: Line = (f"{length(held.seconds)}{times}{now}: ", Quoted(held.reason), " held ")
     subject = _subject(held.target, held.policy, held.item)
-    return (*told, *subject, *((". ", Quoted(held.detail, name=False)) if held.detail else ()))
+    return (*told, *subject, *((": ", Quoted(held.detail, name=False)) if held.detail else ()))
 
 
 def _subject(target: str, policy: str, item: str | None) -> Line:

@@ -313,7 +313,9 @@ def test_a_name_is_code_whatever_is_in_it(given: str, written: str) -> None:
 
 def test_free_text_is_no_markup() -> None:
     """Neither Markdown's nor HTML's."""
-    assert escaped("<b> & *x* [y](z) `c` _d_") == (r"&lt;b&gt; &amp; \*x\* \[y\]\(z\) \`c\` \_d\_")
+    assert escaped("<b> & *x* [y](z) `c` _d_ e_f") == (
+        r"&lt;b&gt; &amp; \*x\* \[y\](z) \`c\` \_d\_ e_f"
+    )
 
 
 async def test_a_page_loads_nothing(ledger: Ledger) -> None:

@@ -52,7 +52,8 @@ def test_a_report_is_due_from_its_time_on(at: str, shown: str, day: str | None) 
 def test_a_time_that_is_shown_twice_is_due_the_first_time() -> None:
     """In autumn the second time belongs to a day that was told already."""
     at, minute = time(2, 30), timedelta(minutes=1)
-    now, days = datetime(2026, 10, 24, 23, 0, tzinfo=UTC), []
+    now = datetime(2026, 10, 24, 23, 0, tzinfo=UTC)
+    days: list[tuple[str | None, datetime]] = []
     while now < datetime(2026, 10, 25, 5, 0, tzinfo=UTC):
         day = due_day(at, BERLIN, now)
         if day not in {None, *[d for d, _ in days]}:
@@ -65,7 +66,7 @@ def test_a_time_that_is_shown_twice_is_due_the_first_time() -> None:
 def test_every_day_has_exactly_one(start: str) -> None:
     """Whatever the zone's clock does in between."""
     now = datetime.fromisoformat(f"{start}T00:00:00+00:00")
-    end, seen = now + timedelta(days=5), []
+    end, seen = now + timedelta(days=5), list[str]()
     while now < end:
         day = due_day(time(2, 30), BERLIN, now)
         if day is not None and day not in seen:
