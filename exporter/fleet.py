@@ -41,6 +41,10 @@ class Fleet:
         """The newest report; an empty one (all unknown) for a target never read."""
         return self._reports.get(name) or Report(name)
 
+    def restore(self, report: Report) -> None:
+        """Take over a report as it was once, such as one from history."""
+        self._reports[report.target] = report
+
     def names(self) -> frozenset[str]:
         """The targets that have reported."""
         return frozenset(self._reports)

@@ -15,13 +15,15 @@ from typing import TYPE_CHECKING
 import structlog
 
 from exporter.model.component import Component, Reason
-from exporter.model.decision import Decision, Mode, Result, Subject
+from exporter.model.decision import Decision, Mode, Result
 from exporter.model.errors import LedgerUnavailableError, StoppedError
 from exporter.model.findings import Findings
 from exporter.model.hold import HoldReason
+from exporter.model.report import Report
 from exporter.model.target import Target
 from exporter.policy.actions import ACTIONS
 from exporter.policy.approval import Ruling, rulings
+from exporter.policy.changes import Changes
 from exporter.policy.circumstances import breaker_is_open, forbidden
 from exporter.policy.decide import decide
 from exporter.policy.limits import remaining
@@ -35,14 +37,13 @@ from exporter.remediate.verification import Verification
 if TYPE_CHECKING:
     from exporter.backends.backend import Backend
     from exporter.fleet import Fleet
+    from exporter.history.recorder import Recorder
     from exporter.ledger.gateway import Ledger
     from exporter.metrics.instruments import Instruments
     from exporter.remediate.remediator import Remediator
     from exporter.surroundings import Surroundings
 
 _LEDGER_PATIENCE_SECONDS = 0.5
-_CLEAR = (str(Result.CLEAR), "")
-"""How a subject stands that was never heard of."""
 _log = structlog.get_logger(__name__)
 
 OnDecided = Callable[[str, tuple[Decision, ...], datetime], None]
@@ -64,7 +65,7 @@ class Watched:
 class Rounds:
     """Runs rounds, and remembers what the next one needs of the last."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - whom it works with, and whom it tells
         self,
         *,
         fleet: Fleet,
@@ -74,6 +75,7 @@ class Rounds:
         instruments: Instruments,
         now: Callable[[], datetime],
         wake: Callable[[str, frozenset[Component]], None] = lambda _target, _components: None,
+        recorder: Recorder | None = None,
         on_decided: OnDecided = lambda _target, _decisions, _at: None,
     ) -> None:
         self._fleet = fleet
@@ -84,8 +86,8 @@ class Rounds:
         self._now = now
         self._wake = wake
         self._on_decided = on_decided
-        self._standing: dict[str, dict[Subject, tuple[str, str]]] = {}
-        """By target; only who is not clear."""
+        self._recorder = recorder
+        self._changes = Changes()
         self._refreshing: asyncio.Task[bool] | None = None
         self._recording: dict[str, asyncio.Task[None]] = {}
         self.accepting = True
@@ -103,12 +105,14 @@ class Rounds:
         if not watched.in_force(None):
             return
         now = self._now()
+        before = self._fleet.report(target.name)
         report = self._fleet.merge(target, readings, now=now)
         self._surroundings.configure(watched.policies, watched.targets)
-        self._surroundings.look(backend, report, now=now)
+        self._surroundings.look(target, backend.remedies, report, now=now)
         findings, world = self._surroundings.scene(
             target, report, max_mode=watched.max_mode, ledger_ok=ledger_ok, now=now
         )
+        self._keep(watched, before, report, world, now)
         decisions = decide(watched.policies, target, report, findings, world, now=now)
         self._surroundings.decided(target, decisions, now=now)
         self._instruments.storms(self._surroundings.storms(now))
@@ -122,7 +126,7 @@ class Rounds:
         waiting = [p for p in self._ledger.standing.proposals if p.target == target.name]
         policies = {policy.name: policy for policy in watched.policies}
         ended = rulings(waiting, decisions, policies, now=now)
-        gone = self._gone(target.name, decisions)
+        gone = self._changes.gone(target.name, decisions)
         self._tell_changes(target.name, (*decisions, *gone))
         if ledger_ok and world.owned:
             await self._record(target.name, (*decisions, *gone), ended, now)
@@ -130,10 +134,29 @@ class Rounds:
         self._submit(watched, findings, [d for d in decisions if d.proposal not in over])
         self._hasten(watched, decisions, now)
 
+    def _keep(
+        self, watched: Watched, before: Report, report: Report, world: World, now: datetime
+    ) -> None:
+        """Keep for history what the decisions rest on."""
+        if self._recorder is not None:
+            self._recorder.round(
+                before,
+                report,
+                self._surroundings.waiting(report.target),
+                world,
+                policies=watched.policies,
+                targets=watched.targets,
+                boot_offset=self._surroundings.boot_offset(now),
+                seq=self._ledger.standing.seq,
+                now=now,
+            )
+
     def forget(self, target: str) -> None:
         """Drop what is remembered of a target that is no longer configured, or was changed."""
+        if self._recorder is not None:
+            self._recorder.forget(target)
         self._surroundings.forget(target)
-        self._standing.pop(target, None)
+        self._changes.forget(target)
 
     async def _ledger_ok(self) -> bool:
         """Take in what other processes wrote. False: nothing may be done now.
@@ -171,38 +194,19 @@ class Rounds:
         self._instruments.limits_left(name, left)
         self._instruments.breakers(name, breakers)
 
-    def _gone(self, target: str, decisions: tuple[Decision, ...]) -> tuple[Decision, ...]:
-        """A clear decision on whoever was decided about before and is not any more.
-
-        Items of a list that cannot be read now are not gone, only unknown.
-        """
-        present = {d.subject for d in decisions}
-        unread = {s.policy for s in present if s.item is None}
-        unread -= {d.subject.policy for d in decisions if d.result is Result.CLEAR}
-        return tuple(
-            Decision(subject, Result.CLEAR, detail="it is gone")
-            for subject in self._standing.get(target, {})
-            if subject not in present
-            if subject.item is None or subject.policy not in unread
-        )
-
     def _tell_changes(self, target: str, decisions: tuple[Decision, ...]) -> None:
         """Log and count what changed since the last round; a policy that begins clear did not."""
-        standing = self._standing.setdefault(target, {})
-        for d in decisions:
-            if standing.get(d.subject, _CLEAR) != d.standing:
-                self._instruments.decision_changed(d.subject.policy, d.result, d.reason)
-                _log.info(
-                    "decision.changed",
-                    policy=d.subject.policy,
-                    target=target,
-                    item=d.subject.item,
-                    result=str(d.result),
-                    reason=str(d.reason or ""),
-                    detail=d.detail,
-                )
-        standing |= {d.subject: d.standing for d in decisions}
-        self._standing[target] = {s: word for s, word in standing.items() if word != _CLEAR}
+        for d in self._changes.take(target, decisions):
+            self._instruments.decision_changed(d.subject.policy, d.result, d.reason)
+            _log.info(
+                "decision.changed",
+                policy=d.subject.policy,
+                target=target,
+                item=d.subject.item,
+                result=str(d.result),
+                reason=str(d.reason or ""),
+                detail=d.detail,
+            )
         self._remediator.refusals.forget(d.subject for d in decisions if d.result is Result.CLEAR)
 
     def _hasten(self, watched: Watched, decisions: tuple[Decision, ...], now: datetime) -> None:

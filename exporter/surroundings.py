@@ -5,8 +5,8 @@ Puts together the ``World`` that policies are decided in. What is decided, and d
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import datetime
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
 import structlog
@@ -25,14 +25,14 @@ from exporter.policy.alarms import Alarms
 from exporter.policy.clock import ClockWatch, Suspicion
 from exporter.policy.fleet_health import FleetHealth
 from exporter.policy.policy import Policy
-from exporter.policy.world import LastManual, OpenOperation, Proposal, World, waiting_of
+from exporter.policy.world import LastManual, OpenOperation, Proposal, Refusal, World, waiting_of
 from exporter.relapses import Relapses
 
 if TYPE_CHECKING:
-    from exporter.backends.backend import Backend
-    from exporter.ledger.gateway import Ledger
-    from exporter.remediate.remediator import Remediator
+    from exporter.ledger.standing import Standing
+    from exporter.remedies.remedy import Remedy
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _log = structlog.get_logger(__name__)
 
 
@@ -48,14 +48,41 @@ class Owner(Protocol):
         """Who did when it was last looked at."""
 
 
+class Known(Protocol):
+    """What the ledger knows, such as ``Ledger``."""
+
+    @property
+    def standing(self) -> Standing:
+        """All of it, in memory."""
+
+
+class Refused(Protocol):
+    """What preflights refused lately, such as ``Refusals``."""
+
+    def current(self) -> dict[Subject, Refusal]:
+        """By whom."""
+
+
+class Busy(Protocol):
+    """What is being done here, such as ``Remediator``."""
+
+    @property
+    def busy(self) -> dict[str, str]:
+        """By what it locks, the remedy."""
+
+    @property
+    def refusals(self) -> Refused:
+        """What was not begun."""
+
+
 class Surroundings:
     """The ledger's facts, the clocks, and what each target is known by. Used from one loop."""
 
     def __init__(
         self,
         *,
-        ledger: Ledger,
-        remediator: Remediator,
+        ledger: Known,
+        remediator: Busy,
         ownership: Owner,
         alarms: Callable[[], Alarms | None] = lambda: None,
         boot: Callable[[], float] = boot_seconds,
@@ -81,13 +108,13 @@ class Surroundings:
         """Take over what is configured now."""
         self._health.configure(policies, targets)
 
-    def look(self, backend: Backend, report: Report, *, now: datetime) -> None:
+    def look(
+        self, target: Target, remedies: Mapping[str, Remedy], report: Report, *, now: datetime
+    ) -> None:
         """Look at the clocks, what the target is, and what broke again: before ``world``."""
         self._look_at_the_clocks(now)
-        target = report.target
-        self._identities.look(target, report, self._known(target), now=now)
-        policies = self._health.policies
-        self._relapses.look(backend.target, report, backend.remedies, policies, now=now)
+        self._identities.look(target.name, report, self._known(target.name), now=now)
+        self._relapses.look(target, report, remedies, self._health.policies, now=now)
 
     def scene(
         self, target: Target, report: Report, *, max_mode: Mode, ledger_ok: bool, now: datetime
@@ -104,7 +131,7 @@ class Surroundings:
             ledger_ok=ledger_ok,
             max_mode=max_mode,
             open_operations=self._open(target),
-            waiting=self._waiting.get(target, {}),
+            waiting=self.waiting(target),
             refusals=self._remediator.refusals.current(),
             usage=self._usage,
             proposal=lambda subject: self._proposal(subject, now),
@@ -134,6 +161,18 @@ class Surroundings:
         self._waiting[target.name] = waiting_of(decisions)
         affected = (d.subject.policy for d in decisions if d.result is not Result.CLEAR)
         self._health.note(target, affected, now=now)
+
+    def waiting(self, target: str) -> Mapping[Subject, Waiting]:
+        """How long each condition on the target has been true, as of its last round."""
+        return self._waiting.get(target, {})
+
+    def go_on(self, target: str, waiting: Mapping[Subject, Waiting]) -> None:
+        """Take over what was remembered before a target's next round, as ``waiting`` told it."""
+        self._waiting[target] = dict(waiting)
+
+    def boot_offset(self, now: datetime) -> timedelta:
+        """By how much the wall clock is ahead of the clock that nobody sets."""
+        return (now - _EPOCH) - timedelta(seconds=self._boot())
 
     def storms(self, now: datetime) -> dict[str, tuple[int, int]]:
         """By policy: how many targets are affected, and how many may be."""

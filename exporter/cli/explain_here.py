@@ -74,7 +74,7 @@ async def _read(engine: Engine, names: list[str]) -> list[Explanation]:
     max_mode, ledger_ok = engine.configuration.settings.max_mode, engine.ledger.available
     for name in wanted:
         backend, report = engine.backends[name], engine.fleet.report(name)
-        surroundings.look(backend, report, now=asked)
+        surroundings.look(backend.target, backend.remedies, report, now=asked)
         findings, world = surroundings.scene(
             backend.target, report, max_mode=max_mode, ledger_ok=ledger_ok, now=asked
         )

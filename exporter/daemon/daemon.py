@@ -19,6 +19,7 @@ from exporter.daemon.reporting import Reporting
 from exporter.daemon.showing import Showing, plans_of
 from exporter.daemon.supervisor import Supervisor
 from exporter.explain import Explanation, explain
+from exporter.history.keeper import FLUSH_SECONDS, PRUNE_SECONDS, Keeper
 from exporter.ledger.chain import Head
 from exporter.ledger.integrity import inspect
 from exporter.left_behind import look_after
@@ -70,6 +71,7 @@ class Daemon:
         self._engine: Engine | None = None
         self._rounds: Rounds | None = None
         self._surroundings: Surroundings | None = None
+        self._history: Keeper | None = None
         self._verified: Head | None = None
         self._chores = Chores()
         self._supervisor = Supervisor()
@@ -105,6 +107,12 @@ class Daemon:
             ownership=engine.ownership,
             alarms=lambda: engine.alerts.alarms,
         )
+        self._history = Keeper(
+            engine.owner,
+            shelf=engine.ledger,
+            bounds=lambda: engine.configuration.settings.history,
+            now=engine.now,
+        )
         self._rounds = Rounds(
             fleet=engine.fleet,
             ledger=engine.ledger,
@@ -113,6 +121,7 @@ class Daemon:
             instruments=self.instruments,
             now=engine.now,
             wake=self.wake,
+            recorder=self._history.recorder,
             on_decided=self._showing.decided,
         )
         self._show_configuration(engine.configuration.targets)
@@ -186,6 +195,9 @@ class Daemon:
         self._chores.every(min(_LEFT_BEHIND_SECONDS, self._keeping_seconds), self._left_behind)
         self._chores.every(_VERIFY_SECONDS, self._verify_ledger)
         self._chores.every(_REPORT_SECONDS, Reporting(lambda: self.engine).look)
+        if self._history is not None:
+            self._chores.every(FLUSH_SECONDS, self._history.flush_history)
+            self._chores.every(PRUNE_SECONDS, self._history.prune_history)
         self._chores.every(_LOOK_FOR_CHANGES_SECONDS, self._reloads.when_changed)
         if self._supervisor.ping_seconds is not None:
             self._chores.every(self._supervisor.ping_seconds, self._supervisor.ping)
@@ -206,6 +218,8 @@ class Daemon:
         """Stop the chores and the schedule."""
         await self._chores.stop()
         await self._schedule.stop()
+        if self._history is not None:
+            await self._history.stop()
         await self.engine.ownership.release()
 
     def wake(self, target: str, components: frozenset[Component]) -> None:

@@ -86,6 +86,10 @@ class Ledger:
     compare = _call(Store.compare, writes=False)
     decisions = _call(Store.decisions, writes=False)
     period = _call(Store.period, writes=False)
+    keep_history = _call(Store.keep_history, writes=False)
+    prune_history = _call(Store.prune_history, writes=False)
+    history = _call(Store.history, writes=False)
+    history_span = _call(Store.history_span, writes=False)
     latest_decisions = _call(Store.latest_decisions, writes=False)
 
     def __init__(

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Engine, select
+from sqlalchemy import ColumnElement, select
 
+from exporter.ledger.archive import Archive
 from exporter.ledger.chain import Entry, Flaw, Head
 from exporter.ledger.compared import Seen, compare
 from exporter.ledger.decided import DecisionRecord, newest_of_each, record_of
@@ -21,11 +22,8 @@ from exporter.model.operation import ItemOutcome, Operation, Outcome, Phase, Sou
 _SHOWN_MATCHES = 5
 
 
-class Reads:
+class Reads(Archive):
     """Everything that only reads. ``Store`` adds writing."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
 
     def head(self) -> Head:
         """The end of the chain: it moves with every change but a renewed lease."""

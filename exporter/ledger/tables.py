@@ -13,9 +13,11 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     Table,
     Text,
+    UniqueConstraint,
 )
 
 from exporter.ledger.columns import BIG, JsonText, UtcTime
@@ -226,3 +228,22 @@ leases = Table(
     Column("until", UtcTime, nullable=False),
 )
 """Who acts for a shard of the targets. Renewing leaves no entry; changing hands does."""
+
+history = Table(
+    "history",
+    metadata,
+    Column("id", BIG, primary_key=True, autoincrement=True),
+    # Which run of the daemon, of which target (empty: of all), and the how manieth block of that.
+    Column("boot", Text, nullable=False),
+    Column("stream", Text, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("began", UtcTime, nullable=False),
+    Column("ended", UtcTime, nullable=False),
+    Column("frames", Integer, nullable=False),
+    Column("bytes", Integer, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    UniqueConstraint("boot", "stream", "number"),
+    Index(None, "stream", "ended"),
+    Index(None, "ended"),
+)
+"""What rounds saw, in blocks (``exporter.history``). No part of the chain: it proves nothing."""

@@ -110,12 +110,18 @@ def _decided(policy: Policy, judged: _Judged, affected: int, round_: _Round) -> 
 
 def _judge(policy: Policy, item: Item | None, round_: _Round) -> _Judged:
     view = round_.sight.view(item)
-    return _Judged(item, view.judge(policy.condition), view.seen_by(policy.condition))
+    seen = view.seen_by(policy.condition)
+    presumed = round_.world.presumed
+    mended = bool(presumed) and _subject(policy, item, round_) in presumed
+    return _Judged(item, not mended and view.judge(policy.condition), seen)
+
+
+def _subject(policy: Policy, item: Item | None, round_: _Round) -> Subject:
+    return Subject(policy.name, round_.target.name, item.key if item else None)
 
 
 def _clear(policy: Policy, judged: _Judged, round_: _Round) -> Decision:
-    item = judged.item
-    subject = Subject(policy.name, round_.target.name, item.key if item else None)
+    subject = _subject(policy, judged.item, round_)
     mode = policy.mode_under(round_.world.max_mode)
     proposal = round_.world.proposal(subject) if mode is Mode.APPROVE else None
     return Decision(
@@ -162,7 +168,7 @@ def _ask(case: Case, *, explain: bool) -> tuple[tuple[Verdict, ...], Verdict | N
 def _case(policy: Policy, judged: _Judged, affected: int, round_: _Round) -> Case:
     item, outcome = judged.item, judged.outcome
     report, world, now = round_.report, round_.world, round_.now
-    subject = Subject(policy.name, round_.target.name, item.key if item else None)
+    subject = _subject(policy, item, round_)
     mode = policy.mode_under(world.max_mode)
     components = policy.condition.components
     stale = () if components <= round_.fresh else tuple(sorted(components - round_.fresh))

@@ -6,6 +6,7 @@ Every problem of every file is collected before anything is refused, one line ea
 from __future__ import annotations
 
 import glob
+import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from exporter.model.errors import ConfigurationError
 from exporter.model.operation import Window
 from exporter.model.target import Target
 from exporter.policy.conflicts import problems_against
-from exporter.policy.document import DocumentError, read_document
+from exporter.policy.document import Document, DocumentError, read_document
 from exporter.policy.parse import Parsed, parse
 from exporter.policy.policy import Policy
 from exporter.policy.served import Served
@@ -67,6 +68,18 @@ def read_policies(
         notes += parsed.notes
     problems += _duplicates(policies)
     return Loaded(tuple(policies), tuple(problems), tuple(notes), tuple(files.values()))
+
+
+def reread(texts: Iterable[str], *, limits: tuple[Window, ...] = ()) -> tuple[Policy, ...]:
+    """Policies from how they were written (``Policy.text``), in this order.
+
+    ConfigurationError when this version does not understand one of them any more.
+    """
+    rows = [json.loads(text) for text in texts]
+    parsed = parse(Document("", {"policies": rows}), "history", limits)
+    if parsed.problems:
+        raise ConfigurationError(parsed.problems)
+    return tuple(parsed.policies)
 
 
 def check_against(

@@ -62,6 +62,7 @@ def make_policy(
         block_on_alerts=blockers,
         notify=tuple(model.notify or ()),
         revision=revision(model, arguments),
+        text=json.dumps(written.document.data["policies"][path[1]], ensure_ascii=False),
         place=written.place(path),
         places=MappingProxyType(_places(written, path, action, arguments)),
     )

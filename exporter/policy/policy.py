@@ -76,6 +76,8 @@ class Policy:
     """The notifiers that are told how each of its operations ended."""
     revision: str = ""
     """Short SHA-256 of what it says, without comments, layout and place."""
+    text: str = field(default="", compare=False, repr=False)
+    """How it is written, as JSON text, so that it can be read again (``load.reread``)."""
     place: str = field(default="", compare=False)
     """Where it begins: ``file:line:column``."""
     places: Mapping[str, str] = field(

@@ -113,6 +113,9 @@ class World:
     """The same of a policy, on every target."""
     alarms: Alarms | None = None
     """What Alertmanager told last; None when none is configured."""
+    presumed: frozenset[Subject] = frozenset()
+    """Who counts as mended, whatever the readings show: only in a replay, whose readings are of
+    what happened without the repair."""
 
 
 def waiting_of(decisions: Iterable[Decision]) -> dict[Subject, Waiting]:

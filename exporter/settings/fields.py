@@ -36,16 +36,9 @@ def _at_least(shortest: timedelta) -> BeforeValidator:
     return BeforeValidator(checked)
 
 
-def _not_built(_value: object) -> None:
-    msg = "is designed but not built in this version; remove it"
-    raise ValueError(msg)
-
-
 Duration = Annotated[timedelta, BeforeValidator(_positive)]
 Interval = Annotated[timedelta, _at_least(timedelta(seconds=1))]
 Lease = Annotated[timedelta, _at_least(timedelta(seconds=5))]
-NotBuilt = Annotated[None, BeforeValidator(_not_built)]
-"""A key of the design that this version refuses rather than ignores."""
 
 
 def _http_url(value: object) -> str:

@@ -27,14 +27,18 @@ from exporter.settings.fields import (
     Duration,
     Interval,
     Lease,
-    NotBuilt,
     ServiceUrl,
     TelemetryPath,
     plain_name,
     problem,
 )
 from exporter.settings.report import ReportSettings
-from exporter.settings.sections import LimitSettings, NotifierSettings, StorageSettings
+from exporter.settings.sections import (
+    HistorySettings,
+    LimitSettings,
+    NotifierSettings,
+    StorageSettings,
+)
 from exporter.settings.targets import (
     DALP_INTERVAL,
     TargetSettings,
@@ -68,7 +72,7 @@ class Settings(BaseSettings):
     notifiers: dict[str, NotifierSettings] = Field(default_factory=dict)
     report: ReportSettings | None = None
     alertmanager: AlertmanagerSettings | None = None
-    history: NotBuilt = None
+    history: HistorySettings = HistorySettings()
     interval: Interval = timedelta(seconds=15)
     invocations_interval: Interval = timedelta(seconds=60)
     drift_interval: Interval = timedelta(minutes=5)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import re
+from datetime import timedelta
+from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator
 
 from exporter.model.operation import Window
 from exporter.model.target import is_placeholder
 from exporter.notify import split_webhook
 from exporter.policy.fields import Period
+from exporter.settings.fields import Duration
 from exporter.settings.secrets import SecretRef, Section
 
 DEFAULT_STORAGE = "sqlite:///data/medic.db"
@@ -59,3 +62,27 @@ class StorageSettings(Section):
             msg = "is no database; write sqlite:///path/to/medic.db or postgresql://host/name"
             raise ValueError(msg)
         return url
+
+
+_SIZE = re.compile(r"(?P<number>[0-9]+) ?(?P<unit>[kKMGT]?)i?B?")
+_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
+_LEAST_BYTES = 1_000_000
+
+
+def _bytes(value: object) -> int:
+    found = _SIZE.fullmatch(str(value).strip())
+    size = 0 if found is None else int(found["number"]) * _UNITS[found["unit"].lower()]
+    if size < _LEAST_BYTES:
+        msg = f"{value!r} is no size of 1 MB or more; write one such as 500MB or 1GB"
+        raise ValueError(msg)
+    return size
+
+
+class HistorySettings(Section):
+    """How much of what was read is kept, for ``policy replay``."""
+
+    enabled: bool = True
+    keep: Duration = timedelta(days=7)
+    """For how long."""
+    max_bytes: Annotated[int, BeforeValidator(_bytes)] = 10**9
+    """How large it may grow, all targets together; then the oldest goes first."""

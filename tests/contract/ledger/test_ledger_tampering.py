@@ -88,6 +88,15 @@ def fill(store: Store) -> None:
     for key in ("ops", "old"):
         store.add_key(key, Role.OPERATOR, digest=f"{key}-digest", actor="mira", now=at(213))
     store.revoke_key("old", actor="mira", now=at(214))
+    send_reports(store)
+    subject = Subject("heal", "prod")
+    for result_, reason in ((Result.HOLD, HoldReason.PENDING), (Result.CLEAR, None)):
+        decision = Decision(subject, result_, reason, "it waits", values={"n": 1})
+        store.note_changes([decision], now=at(215))
+
+
+def send_reports(store: Store) -> None:
+    """One whose end is known, and one whose end is not."""
     fence, since = Fence("1/1", "me", 1), at(-86_400)
     for day in ("2026-03-01", "2026-03-02"):
         sent = store.begin_report(
@@ -95,10 +104,6 @@ def fill(store: Store) -> None:
         )
         if sent is not None and day == "2026-03-01":
             store.end_report(sent.id, "delivered", why="", now=at(214))
-    subject = Subject("heal", "prod")
-    for result_, reason in ((Result.HOLD, HoldReason.PENDING), (Result.CLEAR, None)):
-        decision = Decision(subject, result_, reason, "it waits", values={"n": 1})
-        store.note_changes([decision], now=at(215))
 
 
 @dataclass

@@ -1,0 +1,1 @@
+"""Policies over recorded history: what would have been done, and whether it is what was done."""

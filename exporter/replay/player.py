@@ -1,0 +1,178 @@
+"""Plays recorded rounds again: the same findings, world and ``decide`` as when they were run.
+
+What the ledger knew, what was busy and who acts are given from outside; the rest a process keeps
+in memory, and so it begins anew with each run of the daemon that was recorded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+from exporter.fleet import Fleet
+from exporter.history.frames import Backdrop, Circumstances, Opening, Setting
+from exporter.model.decision import Decision, Mode, Subject
+from exporter.model.findings import Findings
+from exporter.model.report import Report
+from exporter.model.target import Target, TargetKind
+from exporter.policy.decide import decide
+from exporter.policy.policy import Policy
+from exporter.policy.world import World
+from exporter.remedies.catalogue import REMEDIES
+from exporter.remedies.remedy import Remedy
+from exporter.remedies.remote import REMOTE_REMEDIES
+from exporter.replay.recorded import Moment
+from exporter.surroundings import Busy, Known, Surroundings
+
+_REMEDIES: Mapping[TargetKind, Mapping[str, Remedy]] = {
+    "restate": REMEDIES,
+    "dalp": REMOTE_REMEDIES,
+}
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One round, played again."""
+
+    at: datetime
+    boot: str
+    first: bool
+    """Whether nothing was remembered of the target before it."""
+    target: Target
+    policies: tuple[Policy, ...]
+    report: Report
+    findings: Findings
+    world: World
+    decisions: tuple[Decision, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Acting:
+    """Only rounds of who acts for the targets are recorded."""
+
+    owned: bool = True
+    holder: str = ""
+
+
+class Player:
+    """Plays moments in their order. ``policies_of`` says which policies decide in a setting."""
+
+    def __init__(
+        self,
+        *,
+        ledger: Known,
+        busy: Busy,
+        policies_of: Callable[[Setting], tuple[Policy, ...]],
+        about: Callable[[Target], bool] = lambda _target: True,
+        go_on: bool = True,
+        presumed: Callable[[str], frozenset[Subject]] = lambda _target: frozenset(),
+    ) -> None:
+        """``about`` says which targets count at all.
+
+        Without ``go_on``, for how long conditions were true then is no matter: others wait now.
+        """
+        self._ledger = ledger
+        self._busy = busy
+        self._policies_of = policies_of
+        self._about = about
+        self._go_on = go_on
+        self._presumed = presumed
+        self._backdrops: dict[str, Backdrop] = {}
+        self._boot = ""
+        self._setting: Setting | None = None
+        self._policies: tuple[Policy, ...] = ()
+        self._targets: tuple[Target, ...] = ()
+        self._start("")
+
+    def _start(self, boot: str) -> None:
+        self._boot = boot
+        self._fleet = Fleet()
+        self._offset = timedelta(0)
+        self._now = _EPOCH
+        self._surroundings = Surroundings(
+            ledger=self._ledger,
+            remediator=self._busy,
+            ownership=Acting(),
+            alarms=lambda: self._backdrops[self._boot].alarms,
+            boot=self._boot_seconds,
+        )
+
+    def _boot_seconds(self) -> float:
+        return (self._now - _EPOCH - self._offset).total_seconds()
+
+    def play(self, moment: Moment) -> Round | None:
+        """The round, decided again; None for what is none, or of a target nobody asks about."""
+        if moment.change is not None:
+            self._backdrops[moment.boot] = moment.change.backdrop
+            return None
+        backdrop = self._backdrops.get(moment.boot)
+        if moment.frame is None or backdrop is None:
+            return None
+        if moment.boot != self._boot:
+            self._start(moment.boot)
+        self._set(backdrop.setting)
+        target = next((one for one in self._targets if one.name == moment.target), None)
+        if target is None:
+            return None
+        self._now, self._offset = moment.at, backdrop.boot_offset
+        first = moment.opening is not None and self._open(target, moment.opening)
+        report = self._fleet.merge(target, moment.frame.readings, now=moment.at)
+        return self._decide(moment, target, report, moment.frame.circumstances, first=first)
+
+    def _set(self, setting: Setting) -> None:
+        if setting is self._setting:
+            return
+        if setting != self._setting:
+            self._policies = self._policies_of(setting)
+            self._targets = tuple(one for one in setting.targets if self._about(one))
+        self._setting = setting
+
+    def _open(self, target: Target, opening: Opening) -> bool:
+        """Take over what was remembered; whether that was nothing."""
+        before = self._fleet.report(target.name)
+        anew = not opening.report.readings
+        if anew:
+            self._surroundings.forget(target.name)
+        gap = any(
+            component not in before.readings
+            or before.readings[component].started_at != reading.started_at
+            for component, reading in opening.report.readings.items()
+        )
+        self._fleet.restore(opening.report)
+        if self._go_on or gap:
+            self._surroundings.go_on(target.name, opening.waiting if self._go_on else {})
+        return anew
+
+    def _decide(
+        self,
+        moment: Moment,
+        target: Target,
+        report: Report,
+        told: Circumstances,
+        *,
+        first: bool,
+    ) -> Round:
+        now, most = moment.at, self._backdrops[moment.boot].setting.max_mode
+        surroundings = self._surroundings
+        surroundings.configure(self._policies, self._targets)
+        surroundings.look(target, _REMEDIES[target.kind], report, now=now)
+        findings, world = surroundings.scene(
+            target, report, max_mode=most, ledger_ok=told.ledger_ok, now=now
+        )
+        if presumed := self._presumed(target.name):
+            world = replace(world, presumed=presumed)
+        decisions = decide(self._policies, target, report, findings, world, now=now)
+        surroundings.decided(target, decisions, now=now)
+        return Round(
+            now, moment.boot, first, target, self._policies, report, findings, world, decisions
+        )
+
+
+def at_most(mode: Mode, policies: tuple[Policy, ...]) -> tuple[Policy, ...]:
+    """The same policies as if their mode were this one; those that are off stay so."""
+    return tuple(
+        policy if policy.mode is Mode.OFF else replace(policy, mode=mode) for policy in policies
+    )
