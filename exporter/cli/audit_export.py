@@ -7,7 +7,7 @@ import csv
 import json
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -16,15 +16,14 @@ from typing import Annotated, Any, TextIO, cast
 
 import typer
 
-from exporter.app.open import utc_now
 from exporter.cli.audit_verify import reading_progress
 from exporter.cli.options import ConfigFile
 from exporter.cli.orders import open_ledger
 from exporter.cli.output import Exit, err, fail, friendly
+from exporter.cli.since import moment_of
 from exporter.ledger.chain import Entry, Head
 from exporter.ledger.gateway import Ledger
 from exporter.ledger.integrity import PAGE
-from exporter.model.duration import parse_duration
 from exporter.settings.load import Configuration, load
 
 _COLUMNS = ("seq", "at", "kind", "operationId", "body", "prevHash", "hash")
@@ -61,7 +60,7 @@ def export(
 
     Says on stderr how many there were, and the head, which audit verify --head takes.
     """
-    moment = None if since is None else _moment(since)
+    moment = None if since is None else moment_of(since, "--since")
     configuration = load(config_file)
     try:
         with _file(to) as file:
@@ -130,15 +129,3 @@ def _file(to: Path | None) -> Iterator[TextIO]:
         except BaseException:
             Path(file.name).unlink()
             raise
-
-
-def _moment(text: str) -> datetime:
-    found: datetime | None = None
-    with suppress(ValueError, OverflowError):
-        found = utc_now() - parse_duration(text)
-    if found is None:
-        with suppress(ValueError):
-            found = datetime.fromisoformat(text)
-    if found is None or found.tzinfo is None:
-        fail(f"--since {text!r} is no moment; write 24h, 7d or 2026-05-09T10:00:00Z", Exit.USAGE)
-    return found

@@ -12,6 +12,8 @@ from exporter.app.check import served
 from exporter.cli.explain import explain_
 from exporter.cli.options import AsJson, ConfigFile
 from exporter.cli.output import Exit, columns, err, fail, friendly, lay_out, out, print_json
+from exporter.cli.policy_tests import run_tests
+from exporter.cli.replay import replay_
 from exporter.model.duration import format_duration
 from exporter.policy.check import Checked, check
 from exporter.policy.schema_json import schema_text
@@ -22,6 +24,8 @@ app = typer.Typer(
     help="Check policies before they run, and see why they act or hold.", no_args_is_help=True
 )
 app.command("explain")(explain_)
+app.command("test")(run_tests)
+app.command("replay")(replay_)
 
 
 @app.command("check")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -39,13 +40,30 @@ _BLANK = dict.fromkeys(("owner", "lease_until", "role", "route", "asked_at", "re
 def scratch_ledger() -> Iterator[Engine]:
     """An empty ledger of its own; it is gone afterwards, so nothing waits for the disk."""
     with TemporaryDirectory() as folder:
-        engine = connect(ledger_url(f"sqlite:///{Path(folder) / 'scratch.db'}"))
-        event.listen(engine, "connect", _hurry)
-        schema.prepare(engine)
+        file = Path(folder) / "scratch.db"
+        file.write_bytes(_empty())
+        engine = _connect(file)
         try:
             yield engine
         finally:
             engine.dispose()
+
+
+@cache
+def _empty() -> bytes:
+    """A file with all tables: migrating takes longer than most of what is done with one."""
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "empty.db"
+        engine = _connect(file)
+        schema.prepare(engine)
+        engine.dispose()
+        return file.read_bytes()
+
+
+def _connect(file: Path) -> Engine:
+    engine = connect(ledger_url(f"sqlite:///{file}"))
+    event.listen(engine, "connect", _hurry)
+    return engine
 
 
 def _hurry(connection: Any, _record: object) -> None:  # noqa: ANN401 - the driver's connection
@@ -97,11 +115,12 @@ class Echo:
             elif known:
                 known.append(entry)
                 self._go_on(journal, entry.operation_id)
-            if known:
-                self._append(journal, entry)
-        elif self._tells(entry):
-            self._append(journal, entry)
-            self._row(journal, entry)
+            if not known:
+                return
+        elif not self._tells(entry):
+            return
+        self._append(journal, entry)
+        self._row(journal, entry)
 
     def _append(self, journal: Journal, entry: Entry) -> None:
         kind, told = EntryKind(entry.kind), entry.data

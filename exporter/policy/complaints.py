@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pydantic_core import ErrorDetails
@@ -31,17 +31,27 @@ def where(path: Path) -> str:
     return text
 
 
-def spell(error: ErrorDetails, document: Document, prefix: Path = ()) -> Problem:
-    """Say one validation error: where it stands, what is wrong, what to write instead."""
+def spell(
+    error: ErrorDetails,
+    document: Document,
+    prefix: Path = (),
+    *,
+    keys: Callable[[Path], tuple[str, ...]] = keys_at,
+    examples: Mapping[str, str] = EXAMPLES,
+) -> Problem:
+    """Say one validation error: where it stands, what is wrong, what to write instead.
+
+    ``keys`` tells those that a mapping may have, ``examples`` what to write for one of them.
+    """
     path = _written(prefix + tuple(error["loc"]), document)
     if error["type"] == "extra_forbidden":
-        return Problem(document.key_mark(path), path, _unknown_key(path))
+        return Problem(document.key_mark(path), path, _unknown_key(path, keys))
     if error["type"] == "missing":
         name = str(error["loc"][-1])
-        mend = f"; write {EXAMPLES[name]}" if name in EXAMPLES else ""
+        mend = f"; write {examples[name]}" if name in examples else ""
         path = (*prefix, *error["loc"])
         return Problem(document.mark(path), path, f"is missing{mend}")
-    return Problem(document.mark(path), path, _message(error, path))
+    return Problem(document.mark(path), path, _message(error, path, examples))
 
 
 def _written(path: Path, document: Document) -> Path:
@@ -51,22 +61,28 @@ def _written(path: Path, document: Document) -> Path:
     return path
 
 
-def _unknown_key(path: Path) -> str:
+def _unknown_key(path: Path, keys: Callable[[Path], tuple[str, ...]]) -> str:
     name, around = str(path[-1]), path[:-1]
     if len(around) >= 2 and around[-2] == "action":  # noqa: PLR2004 - action, its name
         action = ACTIONS[str(around[-1])]
         known = tuple(action.arguments.model_fields)
         return f"{name!r} is not an argument of {around[-1]}{_instead(name, known)}"
-    return f"{name!r} is not a key here{_instead(name, keys_at(around))}"
+    return f"{name!r} is not a key here{_instead(name, keys(around))}"
 
 
 def _instead(name: str, known: tuple[str, ...]) -> str:
     return did_you_mean(name, known) or (f"; write {listing(known)}" if known else "")
 
 
-def _message(error: ErrorDetails, path: Path) -> str:  # noqa: C901 - a line a kind
+def _message(  # noqa: C901 - a line a kind
+    error: ErrorDetails, path: Path, examples: Mapping[str, str]
+) -> str:
     context: dict[str, Any] = error.get("ctx", {})
     given, name = error["input"], str(path[-1]) if path else "file"
+
+    def example(otherwise: str) -> str:
+        return f"write {examples[name]}" if name in examples else otherwise
+
     match error["type"]:
         case "value_error":
             return str(context["error"])
@@ -74,19 +90,19 @@ def _message(error: ErrorDetails, path: Path) -> str:  # noqa: C901 - a line a k
             expected = str(context["expected"]).replace("'", "")
             return f"{given!r} is not a {name}; write {expected}"
         case "string_type":
-            return f"must be text, not {_kind(given)}; {_example(name, 'write it in quotes')}"
+            return f"must be text, not {_kind(given)}; {example('write it in quotes')}"
         case "int_type" | "int_from_float":
-            return f"must be a whole number, not {_kind(given)}; {_example(name, 'write a number')}"
+            return f"must be a whole number, not {_kind(given)}; {example('write a number')}"
         case "greater_than_equal":
             return f"{given} is too small; write {context['ge']} or more"
         case "less_than_equal":
             return f"{given} is too large; write {context['le']} or less"
         case "list_type":
-            return f"must be a list, not {_kind(given)}; {_example(name, 'write - before each')}"
+            return f"must be a list, not {_kind(given)}; {example('write - before each')}"
         case "dict_type" | "model_type" | "model_attributes_type":
-            return f"must be a mapping, not {_kind(given)}; {_example(name, 'write key: value')}"
+            return f"must be a mapping, not {_kind(given)}; {example('write key: value')}"
         case "too_short" | "string_too_short":
-            return f"is empty; {_example(name, 'write at least one')}"
+            return f"is empty; {example('write at least one')}"
         case "too_long" if name == "action":
             return "has more than one action; write one, and a policy for each other"
         case "string_pattern_mismatch" | "string_too_long" if name == "name":
@@ -98,7 +114,3 @@ def _message(error: ErrorDetails, path: Path) -> str:  # noqa: C901 - a line a k
 def _kind(value: object) -> str:
     kind = _KINDS.get(type(value), "that")
     return f"{kind} ({value!r})" if isinstance(value, (bool, int, float, str)) else kind
-
-
-def _example(name: str, otherwise: str) -> str:
-    return f"write {EXAMPLES[name]}" if name in EXAMPLES else otherwise

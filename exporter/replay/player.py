@@ -67,18 +67,22 @@ class Player:
         busy: Busy,
         policies_of: Callable[[Setting], tuple[Policy, ...]],
         about: Callable[[Target], bool] = lambda _target: True,
-        go_on: bool = True,
+        as_then: bool = True,
+        most: Mode | None = None,
         presumed: Callable[[str], frozenset[Subject]] = lambda _target: frozenset(),
     ) -> None:
         """``about`` says which targets count at all.
 
-        Without ``go_on``, for how long conditions were true then is no matter: others wait now.
+        ``as_then``: with what was remembered then, for how long conditions had been true and
+        whether repairs lasted. Otherwise other policies decide, and other repairs are made.
+        ``most`` stands for the ``max_mode`` of then.
         """
         self._ledger = ledger
         self._busy = busy
         self._policies_of = policies_of
         self._about = about
-        self._go_on = go_on
+        self._as_then = as_then
+        self._most = most
         self._presumed = presumed
         self._backdrops: dict[str, Backdrop] = {}
         self._boot = ""
@@ -142,8 +146,8 @@ class Player:
             for component, reading in opening.report.readings.items()
         )
         self._fleet.restore(opening.report)
-        if self._go_on or gap:
-            self._surroundings.go_on(target.name, opening.waiting if self._go_on else {})
+        if self._as_then or gap:
+            self._surroundings.go_on(target.name, opening.waiting if self._as_then else {})
         return anew
 
     def _decide(
@@ -155,10 +159,12 @@ class Player:
         *,
         first: bool,
     ) -> Round:
-        now, most = moment.at, self._backdrops[moment.boot].setting.max_mode
+        now = moment.at
+        most = self._most or self._backdrops[moment.boot].setting.max_mode
         surroundings = self._surroundings
         surroundings.configure(self._policies, self._targets)
-        surroundings.look(target, _REMEDIES[target.kind], report, now=now)
+        remedies = _REMEDIES[target.kind] if self._as_then else {}
+        surroundings.look(target, remedies, report, now=now)
         findings, world = surroundings.scene(
             target, report, max_mode=most, ledger_ok=told.ledger_ok, now=now
         )
@@ -169,10 +175,3 @@ class Player:
         return Round(
             now, moment.boot, first, target, self._policies, report, findings, world, decisions
         )
-
-
-def at_most(mode: Mode, policies: tuple[Policy, ...]) -> tuple[Policy, ...]:
-    """The same policies as if their mode were this one; those that are off stay so."""
-    return tuple(
-        policy if policy.mode is Mode.OFF else replace(policy, mode=mode) for policy in policies
-    )
