@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from exporter.cli import audit_export, audit_report, audit_verify
+from exporter.cli import audit_export, audit_report, audit_seal, audit_verify
 from exporter.cli.office.office import Where
 from exporter.cli.office.open import open_orders
 from exporter.cli.options import AsJson, ConfigFile, KeyFile, Url
@@ -33,6 +33,7 @@ app = typer.Typer(
 )
 app.command("verify")(audit_verify.verify)
 app.command("export")(audit_export.export)
+app.command("seal")(audit_seal.seal)
 app.command("report")(audit_report.report)
 
 

@@ -130,7 +130,7 @@ class Reloads:
 
 
 def _tell_what_needs_a_restart(old: Configuration, new: Configuration) -> None:
-    if old.storage_url != new.storage_url:
+    if old.settings.storage != new.settings.storage or old.storage_url != new.storage_url:
         _log.warning("config.needs_restart", key="storage")
     if old.settings.web_listen_address != new.settings.web_listen_address:
         _log.warning("config.needs_restart", key="web_listen_address")

@@ -41,10 +41,12 @@ _UNREADABLE = (ValueError, TypeError, AttributeError, KeyError, IndexError)
 
 @dataclass(slots=True)
 class Seen:
-    """What is carried from page to page: rows that were ended, and who holds which shard."""
+    """What is carried from page to page: rows that were ended, who holds which shard, the key."""
 
     ended: dict[tuple[str, int], Mapping[str, Any]] = field(default_factory=dict)
     owners: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    key: str | None = None
+    """The key that entries are written with."""
 
 
 def compare(engine: Engine, page: Sequence[Entry], seen: Seen, *, last: bool) -> Flaw | None:
@@ -71,6 +73,8 @@ def _flaws(
         yield from _of_endings(connection, seen)
         yield from _of_owners(connection, seen)
         yield from _untold(connection)
+        if connection.scalar(select(head.c.key)) != seen.key:
+            yield Flaw(end, "the head's key is not the one that entries are written with")
 
 
 def _of_operations(connection: Connection, page: Sequence[Entry]) -> Iterator[Flaw]:
@@ -127,6 +131,8 @@ def _carry(page: Sequence[Entry], seen: Seen) -> None:
     for entry in page:
         if (ended := retold.ending(entry)) is not None:
             seen.ended[ended[:2]] = ended[2]
+        if entry.kind == EntryKind.KEYED:
+            seen.key = entry.data["key"]
         if entry.kind == EntryKind.OWNER:
             body = entry.data
             seen.owners[body["shard"]] = {name: body[name] for name in ("holder", "epoch")}

@@ -23,6 +23,7 @@ from exporter.ledger.engine import (
     make_folder,
     place,
 )
+from exporter.ledger.sealing import NO_KEYS, ChainKeys
 from exporter.ledger.standing import Delta, Standing
 from exporter.ledger.store import Store
 from exporter.ledger.trouble import is_trouble, unavailable
@@ -71,6 +72,7 @@ class Ledger:
     unpause = _call(Store.unpause, writes=True)
     reset_breaker = _call(Store.reset_breaker, writes=True)
     note_identity = _call(Store.note_identity, writes=True)
+    seal = _call(Store.seal, writes=True)
     begin_report = _call(Store.begin_report, writes=True)
     end_report = _call(Store.end_report, writes=True)
     add_key = _call(Store.add_key, writes=True)
@@ -78,6 +80,7 @@ class Ledger:
     api_keys = _call(Store.api_keys, writes=False)
     pauses = _call(Store.pauses, writes=False)
     head = _call(Store.head, writes=False)
+    key_id = _call(Store.key_id, writes=False)
     operation = _call(Store.operation, writes=False)
     operations = _call(Store.operations, writes=False)
     items = _call(Store.items, writes=False)
@@ -98,11 +101,13 @@ class Ledger:
         *,
         on_failure: Callable[[], None] = lambda: None,
         lock_wait: timedelta = LOCK_WAIT,
+        keys: ChainKeys = NO_KEYS,
     ) -> None:
         """Open nothing yet. ConfigurationError when the URL cannot be one of a ledger's."""
+        self.keys = keys
         self._url = ledger_url(url)
         self._place = place(self._url)
-        self._engine = connect(self._url, lock_wait=lock_wait)
+        self._engine = connect(self._url, lock_wait=lock_wait, keys=keys)
         self._on_failure = on_failure
         threads = 1 if self._engine.dialect.name == "sqlite" else POSTGRESQL_CONNECTIONS
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="ledger")
@@ -120,13 +125,14 @@ class Ledger:
         on_failure: Callable[[], None] = lambda: None,
         lock_wait: timedelta = LOCK_WAIT,
         required: bool = True,
+        keys: ChainKeys = NO_KEYS,
     ) -> Self:
         """Create the folder, bring the tables up to date, and load the standing.
 
         LedgerUnavailableError when it cannot be used now; with ``required`` false it is returned
         all the same, not ``available``, and each call tries again.
         """
-        ledger = cls(url, on_failure=on_failure, lock_wait=lock_wait)
+        ledger = cls(url, on_failure=on_failure, lock_wait=lock_wait, keys=keys)
         try:
             await ledger.refresh()
         except LedgerUnavailableError:

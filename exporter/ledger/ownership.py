@@ -7,11 +7,12 @@ it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, insert, select, text, update
+from sqlalchemy import insert, select, update
 
 from exporter.ledger.chain import EntryKind
+from exporter.ledger.engine import database_now
 from exporter.ledger.journal import Journal
 from exporter.ledger.rows import Row
 from exporter.ledger.tables import leases
@@ -70,15 +71,6 @@ def check(journal: Journal, fence: Fence) -> None:
         raise StoppedError(str(HoldReason.NOT_OWNER), f"{holder} acts for these targets now")
     if row["until"] <= database_now(journal.connection):
         raise StoppedError(str(HoldReason.NOT_OWNER), "the lease on these targets has ended")
-
-
-def database_now(connection: Connection) -> datetime:
-    """The database's own clock, the same for every process that uses it."""
-    if connection.dialect.name == "postgresql":
-        found: datetime = connection.scalars(text("SELECT clock_timestamp()")).one()
-        return found.astimezone(UTC)
-    shown = connection.scalars(text("SELECT strftime('%Y-%m-%dT%H:%M:%f', 'now')")).one()
-    return datetime.fromisoformat(str(shown)).replace(tzinfo=UTC)
 
 
 def _row(journal: Journal, shard: str) -> Row | None:

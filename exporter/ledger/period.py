@@ -15,9 +15,9 @@ from sqlalchemy import Column, Connection, Engine, Select, func, select
 
 from exporter.ledger.chain import Entry, EntryKind
 from exporter.ledger.decided import DecisionRecord, newest_of_each, record_of
-from exporter.ledger.engine import one_moment
+from exporter.ledger.engine import database_now, one_moment
 from exporter.ledger.orders import not_lifted
-from exporter.ledger.ownership import ShardLease, database_now
+from exporter.ledger.ownership import ShardLease
 from exporter.ledger.rows import operation_of
 from exporter.ledger.tables import decisions, entries, leases, operations
 from exporter.model.decision import Result

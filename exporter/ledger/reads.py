@@ -31,6 +31,11 @@ class Reads(Archive):
             row = connection.execute(select(head.c.seq, head.c.hash)).one()
             return Head(row.seq, row.hash)
 
+    def key_id(self) -> str | None:
+        """Which key entries are written with, if they are with any."""
+        with self._engine.connect() as connection:
+            return connection.scalar(select(head.c.key))
+
     def operations(  # noqa: PLR0913 - one argument a filter
         self,
         *,

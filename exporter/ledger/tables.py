@@ -38,6 +38,8 @@ head = Table(
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("seq", BIG, nullable=False),
     Column("hash", Text, nullable=False),
+    # The id of the key that hashes are made with, if there is one.
+    Column("key", Text),
     CheckConstraint("id = 1", name="one_row"),
 )
 """One row: the newest entry. Whoever writes locks it first."""

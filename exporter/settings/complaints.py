@@ -47,6 +47,8 @@ SECTIONS: Mapping[str, type[BaseModel]] = {
     "admin_token": SecretRef,
     "api_key": SecretRef,
     "webhook": SecretRef,
+    "hmac_key": SecretRef,
+    "old_hmac_keys": SecretRef,
 }
 """What keys there are, by the key around them."""
 _MENDS: Mapping[str, str] = {

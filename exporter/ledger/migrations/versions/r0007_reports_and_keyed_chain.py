@@ -1,4 +1,4 @@
-"""Reports that were sent on a schedule, so that no day's is sent twice.
+"""Reports that were sent on a schedule, so that no day's is sent twice; the key of the chain.
 
 A migration never changes once released, so it names its types itself instead of importing them.
 """
@@ -16,6 +16,7 @@ _TIME = sa.DateTime(timezone=True)
 
 
 def upgrade() -> None:
+    op.add_column("head", sa.Column("key", sa.Text))
     op.create_table(
         "reports",
         sa.Column("seq", _BIG, autoincrement=False, nullable=False),
@@ -34,3 +35,4 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("reports")
+    op.drop_column("head", "key")
