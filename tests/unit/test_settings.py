@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from exporter.ledger.sealing import ChainKey, ChainKeys
 from exporter.model.component import RECOVERY_API_COMPONENTS, Component
 from exporter.model.decision import Mode
 from exporter.model.errors import ConfigurationError
@@ -548,6 +549,27 @@ def test_a_report_that_cannot_be_sent_is_refused(
     text = f"notifiers: {{ops: {{webhook: {{env: GOOD}}}}}}\nreport: {more}\n"
     found = problems(write(text))
     assert any(line in one for one in found), found
+
+
+def test_keys_of_the_ledger_are_secrets(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside the configuration, or in the environment; too short a one is refused, untold."""
+    (tmp_path / "new").write_text("n" * 32)
+    (tmp_path / "old").write_text("o" * 40)
+    keys = "storage: {hmac_key: {file: new}, old_hmac_keys: [{file: old}]}\n"
+    found = load(write(keys)).ledger_keys
+    assert found == ChainKeys(ChainKey(b"n" * 32), (ChainKey(b"o" * 40),))
+    monkeypatch.setenv("SHORT", "hidden")
+    for text, place in (
+        ("storage: {hmac_key: {env: SHORT}}\n", "storage.hmac_key: the key is too short; write 32"),
+        ("storage: {old_hmac_keys: [{env: SHORT}]}\n", "storage.old_hmac_keys"),
+        ("storage: {hmac_key: nnnnnnnn}\n", "storage.hmac_key: a secret is never written here"),
+        ("storage: {hmac_key: {fil: new}}\n", "did you mean 'file'"),
+    ):
+        lines = problems(write(text))
+        assert any(place in line for line in lines), lines
+        assert "hidden" not in "".join(lines)
 
 
 def test_a_notifiers_name_is_a_label(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
