@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TypeAlias
 
 from exporter.model.duration import format_duration
 from exporter.report.verdict import counted
+from exporter.wire.explain_words import when_text as when
 from exporter.wire.report import DeedBody, HealBody, HeldBody, ReportBody, WaitingBody, WrongBody
 
 MOST = 50
@@ -75,11 +76,6 @@ def sections(body: ReportBody) -> tuple[Section, ...]:
         ),
     )
     return tuple(section for section in found if section.lines)
-
-
-def when(moment: str) -> str:
-    """A moment for people: UTC to the second."""
-    return f"{datetime.fromisoformat(moment):%Y-%m-%d %H:%M:%SZ}"
 
 
 def length(seconds: float) -> str:
