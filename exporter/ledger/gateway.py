@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial, wraps
 from threading import Lock
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
@@ -23,6 +23,7 @@ from exporter.ledger.engine import (
     make_folder,
     place,
 )
+from exporter.ledger.period import Period
 from exporter.ledger.sealing import NO_KEYS, ChainKeys
 from exporter.ledger.standing import Delta, Standing
 from exporter.ledger.store import Store
@@ -88,7 +89,6 @@ class Ledger:
     chain = _call(Store.chain, writes=False)
     compare = _call(Store.compare, writes=False)
     decisions = _call(Store.decisions, writes=False)
-    period = _call(Store.period, writes=False)
     keep_history = _call(Store.keep_history, writes=False)
     prune_history = _call(Store.prune_history, writes=False)
     history = _call(Store.history, writes=False)
@@ -156,6 +156,13 @@ class Ledger:
             if not self._available:
                 await self._run(Store.probe, writes=True)
             self.standing.apply(await self._run(self._fetch, writes=False))
+
+    async def period(self, since: datetime) -> Period:
+        """What happened since then, for a report.
+
+        It reads for a while, so it goes past the thread that rounds need: reading waits for nobody.
+        """
+        return await asyncio.to_thread(self._in_thread, lambda store: store.period(since))
 
     async def close(self) -> None:
         """Finish the calls under way, and let go of the database."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -45,4 +46,5 @@ async def report(
         )
     period = await ledger.period(since)
     known = Known(tuple(target.name for target in targets), breakers)
-    return tell(period, known, now=now)
+    # Of a bad night it takes a while, and rounds go on meanwhile.
+    return await asyncio.to_thread(tell, period, known, now=now)
