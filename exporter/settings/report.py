@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import time, timedelta
+from typing import Annotated
 from zoneinfo import ZoneInfo
 
 from exporter.policy.fields import ClockTime, Zone
 from exporter.policy.words import did_you_mean, listing
-from exporter.settings.fields import Duration, problem
+from exporter.settings.fields import Duration, Kind, problem
 from exporter.settings.secrets import Section
 
 
@@ -16,8 +17,11 @@ class ReportSettings(Section):
     """Once a day, by the clock on the wall of a time zone."""
 
     notifier: str
-    at: ClockTime = "07:00"
-    timezone: Zone = "UTC"
+    """One of ``notifiers``."""
+    at: Annotated[ClockTime, Kind("time of day, as `07:00`")] = "07:00"
+    """What the clock shows when it is due."""
+    timezone: Annotated[Zone, Kind("IANA time zone, as `Europe/Berlin`")] = "UTC"
+    """Whose clock."""
     since: Duration = timedelta(hours=24)
     """How far it reaches back, at least to the last one."""
 

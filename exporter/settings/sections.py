@@ -13,7 +13,7 @@ from exporter.model.operation import Window
 from exporter.model.target import is_placeholder
 from exporter.notify import split_webhook
 from exporter.policy.fields import Period
-from exporter.settings.fields import Duration
+from exporter.settings.fields import Duration, Kind
 from exporter.settings.secrets import SecretRef, Section
 
 DEFAULT_STORAGE = "sqlite:///data/medic.db"
@@ -23,8 +23,9 @@ class LimitSettings(Section):
     """A limit over everything policies do, on every target together."""
 
     max: int = Field(ge=0)
-    per: Period
-    """None is for ever."""
+    """How many operations; 0 allows none."""
+    per: Annotated[Period, Kind("duration or `forever`")]
+    """In what time before now they are counted."""
 
     @property
     def window(self) -> Window:
@@ -36,6 +37,7 @@ class NotifierSettings(Section):
     """Where people are told something."""
 
     webhook: SecretRef
+    """Where the URL that messages are posted to is kept: whoever has it can post there."""
     format: Literal["slack", "json"] = "slack"
     """``{"text": …}``, which Mattermost and others take as well; or the parts by name."""
 
@@ -68,6 +70,8 @@ class StorageSettings(Section):
     """The ledger's database."""
 
     url: str = DEFAULT_STORAGE
+    """``sqlite:///FILE``, relative to the configuration (four slashes: absolute), or
+    ``postgresql://USER@HOST/NAME``; the password is best left to ``PGPASSFILE``."""
     hmac_key: SecretRef | None = None
     """With it, nobody who may write to the database alone can write the chain anew."""
     old_hmac_keys: tuple[SecretRef, ...] = ()
@@ -122,7 +126,8 @@ class HistorySettings(Section):
     """How much of what was read is kept, for ``policy replay``."""
 
     enabled: bool = True
+    """Whether anything is kept."""
     keep: Duration = timedelta(days=7)
     """For how long."""
-    max_bytes: Annotated[int, BeforeValidator(_bytes)] = 10**9
+    max_bytes: Annotated[int, BeforeValidator(_bytes), Kind("size, `1MB` or more")] = 10**9
     """How large it may grow, all targets together; then the oldest goes first."""
