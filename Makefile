@@ -2,7 +2,7 @@
 # Restate servers in .local. Both are pinned with hashes; a second run finds them in place.
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test chaos check bench dashboards kubernetes lock clean
+.PHONY: help run demo test chaos check bench docs dashboards kubernetes lock clean
 .DELETE_ON_ERROR:
 
 BIN := .venv/bin
@@ -49,6 +49,10 @@ check: $(VENV)  ## lint, format, types, layers
 
 bench: $(VENV) $(NEWEST)  ## measure a doctor pass, a scrape, deciding and a backlog
 	@exec $(BIN)/python -m tests.benchmarks
+
+docs: $(VENV)  ## write docs/configuration.md and docs/metrics.md from the code
+	$(BIN)/python -m exporter.settings.document >docs/configuration.md
+	$(BIN)/python -m exporter.metrics.document >docs/metrics.md
 
 dashboards: $(VENV)  ## write grafana/dashboards; PAGE=https://... is where links to restate-medic lead
 	@exec $(BIN)/python -m grafana $(if $(PAGE),--page '$(PAGE)')
