@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -9,9 +10,11 @@ from sqlalchemy import Engine, text
 
 from exporter.ledger.dispatches import Dispatch
 from exporter.ledger.store import Store
+from exporter.model.decision import Decision, Result, Subject
 from exporter.model.errors import StoppedError
-from exporter.model.operation import Fence
-from tests.contract.ledger.making import LEASE, at
+from exporter.model.hold import HoldReason
+from exporter.model.operation import Fence, Outcome
+from tests.contract.ledger.making import LEASE, at, by_person, by_policy, plan_for
 
 DAY = timedelta(days=1)
 
@@ -96,3 +99,25 @@ def test_the_chain_tells_since_when_nobody_acted(owned: Store, engine: Engine) -
     assert [body["holder"] for body in bodies] == ["me", "me", "other"]
     assert [body["epoch"] for body in bodies] == [1, 1, 2]
     assert [body["idle_since"] is None for body in bodies] == [True, False, False]
+
+
+def test_a_period_has_what_happened_in_it_and_what_stood_before(owned: Store) -> None:
+    """On either database: what was not clear when it began, what was done since, who acted."""
+    subject = Subject("heal", "prod")
+    for seconds, reason in ((0, HoldReason.PENDING), (5, HoldReason.COOLDOWN)):
+        owned.note_changes([Decision(subject, Result.HOLD, reason)], now=at(seconds))
+    early = by_policy()
+    done = owned.reserve(early, plan_for(early), owner="me", lease=LEASE, now=at(6))
+    owned.finish(done.id, Outcome.VERIFIED, owner="me", now=at(7))
+    owned.note_changes([Decision(subject, Result.CLEAR)], now=at(100))
+    late = replace(by_policy(), true_since=at(90))
+    open_ = owned.reserve(late, plan_for(late), owner="me", lease=LEASE, now=at(101))
+    owned.record_answered(by_person(remedy="doctor"), now=at(102))
+    found = owned.period(at(50))
+    assert [(r.at, r.reason) for r in found.before] == [(at(0), "pending"), (at(5), "cooldown")]
+    assert [(r.at, r.result) for r in found.decisions] == [(at(100), "clear")]
+    assert [operation.id for operation in found.operations] == [open_.id]
+    assert found.true_since == {open_.id: at(90)}
+    assert [lease.holder for lease in found.leases] == ["me"]
+    assert found.cut is False
+    assert found.first_entry_at is not None
