@@ -29,7 +29,7 @@ from exporter.model.report import Reading
 from exporter.model.views import InvocationsView
 
 VERSION = 1
-MOST_FRAMES = 256
+MOST_FRAMES = 128
 MOST_OBJECTS = 20_000
 _LEVEL = 6
 _QUICK_LEVEL = 1

@@ -9,7 +9,7 @@ from datetime import UTC, timedelta
 from pathlib import Path
 
 import pytest
-from click.testing import Result
+from typer.testing import Result
 
 from exporter.ledger.engine import connect, ledger_url, make_folder
 from exporter.ledger.schema import prepare

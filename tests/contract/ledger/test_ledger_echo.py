@@ -31,9 +31,9 @@ TARGETS = ("prod", "staging")
 POLICIES = ("heal", "other")
 
 
-def answers(standing: Standing) -> dict[str, Any]:
+def answers(standing: Standing) -> dict[object, Any]:
     """All that gates and rounds ask, of everything there is here."""
-    found: dict[str, Any] = {
+    found: dict[object, Any] = {
         "open": {t: (one.id, one.remedy, one.phase) for t, one in standing.open.items()},
         "proposals": [(one.id, one.lease_until, one.approved_by) for one in standing.proposals],
         "orders": standing.orders,
