@@ -13,7 +13,10 @@ from exporter.model.operation import Outcome
 from exporter.replay.simulation import Deed
 from exporter.simulate.run import Played
 from exporter.simulate.scenario import ExpectedDecision, ExpectedOperation, Scenario
+from exporter.simulate.spread import gather
 
+_ALL = 4
+"""Units of a duration: two moments that differ must look different."""
 _DOES = {Mode.OBSERVE: "rehearse", Mode.APPROVE: "propose", Mode.ENFORCE: "act"}
 
 
@@ -93,8 +96,8 @@ def _line(
     items: tuple[str, ...] | None,
     outcome: Outcome | None,
 ) -> str:
-    on = f"on {', '.join(items)}" if items else None
-    told = (format_duration(at), policy, does, on, outcome and f"({outcome})")
+    on = f"on {', '.join(gather(items))}" if items else None
+    told = (format_duration(at, _ALL), policy, does, on, outcome and f"({outcome})")
     return " ".join(part for part in told if part)
 
 
@@ -107,7 +110,7 @@ def _decisions(scenario: Scenario, played: Played) -> Iterator[Difference]:
             about = f", {expected.item}" if expected.item else ""
             yield Difference(
                 place=expected.place,
-                about=f"{expected.policy}{about} at {format_duration(expected.at)}",
+                about=f"{expected.policy}{about} at {format_duration(expected.at, _ALL)}",
                 expected=expected.word,
                 found=f"{word}{detail}",
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -186,6 +187,7 @@ class _Play:
         rows = self._state.items.get(kind, {})
         if rows is None or not self._ok(ITEM_KINDS[kind].components):
             return None
+        done = {name: counts for name, counts in self._done().items() if name in _OF_ITEMS[kind]}
         return tuple(
             Item(
                 kind,
@@ -194,10 +196,20 @@ class _Play:
                     name: _grown(value, by)
                     for name, value in row.items()
                     if self._ok(_OF_ITEMS[kind][name])
-                },
+                }
+                | {name: row.get(name, 0) + counts.get(key, 0) for name, counts in done.items()},
             )
             for key, row in rows.items()
         )
+
+    def _done(self) -> dict[str, Mapping[str, int]]:
+        """What the test's own operations did before, added to what it says was done."""
+        tally = self._surroundings.tally(self._target.name)
+        return {
+            "item.recoveries": tally.recoveries,
+            "item.resumes": tally.resumes,
+            "item.restarts": tally.restarts,
+        }
 
     def _ok(self, components: frozenset[Component]) -> bool:
         return not components & self._state.failing.keys()
