@@ -20,23 +20,21 @@ SHIPPED = sorted(FOLDER.glob("*.yaml"))
 
 
 @cache
-def tests_of(path: Path) -> Tests:
+def of_file(path: Path) -> Tests:
     return read_tests(path, str(path.relative_to(FOLDER.parent)))
 
 
 def scenarios() -> list[Scenario]:
-    return [scenario for path in FILES for scenario in tests_of(path).scenarios]
+    return [scenario for path in FILES for scenario in of_file(path).scenarios]
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_a_file_of_tests_can_be_read(path: Path) -> None:
     """Nothing in it is wrong."""
-    assert tests_of(path).problems == []
+    assert of_file(path).problems == []
 
 
-@pytest.mark.parametrize(
-    "scenario", scenarios(), ids=lambda s: f"{Path(s.file).stem}: {s.name}".encode().decode("ascii")
-)
+@pytest.mark.parametrize("scenario", scenarios(), ids=lambda s: f"{Path(s.file).stem}: {s.name}")
 def test_a_shipped_policy_does_what_its_tests_say(scenario: Scenario) -> None:
     """What differs is told as ``policy test`` tells it."""
     differences = judge(scenario, play(scenario))
@@ -46,7 +44,7 @@ def test_a_shipped_policy_does_what_its_tests_say(scenario: Scenario) -> None:
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_every_shipped_policy_is_tested_for_what_it_must_not_do(path: Path) -> None:
     """Its tests have it act, hold and stay silent, and say what it does as it is shipped."""
-    found = tests_of(FOLDER / "tests" / path.name)
+    found = of_file(FOLDER / "tests" / path.name)
     mine = {policy.name for policy in load_policies([path])}
     for scenario in found.scenarios:
         assert {policy.name for policy in scenario.policies} == mine
