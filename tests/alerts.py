@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import shlex
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -18,9 +16,6 @@ RUNBOOKS = ROOT / "docs" / "runbooks"
 INDEX = RUNBOOKS / "README.md"
 RULE_FILES = tuple(sorted((PROMETHEUS / "rules").glob("*.rules.yaml")))
 TEST_FILES = tuple(sorted((PROMETHEUS / "tests").glob("*.test.yaml")))
-_FENCED = re.compile(r"```sh\n(.*?)```", re.DOTALL)
-_INLINE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
-_COMMENT = re.compile(r"(^|\s)#\s.*$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,18 +63,3 @@ def table(chosen: list[Alert], *, folder: str = "") -> str:
         for a in chosen
     ]
     return "\n".join(["| alert | severity | what it says |", "|---|---|---|", *rows])
-
-
-def shell_lines(text: str) -> list[str]:
-    """The commands of a page's code blocks, one a line, without comments."""
-    blocks = (found[1].replace("\\\n", " ") for found in _FENCED.finditer(text))
-    lines = (_COMMENT.sub("", line).strip() for block in blocks for line in block.splitlines())
-    return [line for line in lines if line]
-
-
-def own_commands(text: str) -> list[list[str]]:
-    """The arguments of each ``restate-medic …`` in code of a page, in blocks and within lines."""
-    inline = _INLINE.findall(_FENCED.sub("", text))
-    found = [line.split(" | ")[0] for line in (*shell_lines(text), *inline)]
-    words = (shlex.split(line) for line in found if line.startswith("restate-medic "))
-    return [argv[1:] for argv in words]

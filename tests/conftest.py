@@ -1,7 +1,9 @@
 """Fixtures for everybody: real Restate servers, real workers, real tools.
 
 What only reads, or writes under names of its own, shares a server for the whole run (`restate`,
-`any_restate`); what deletes, forces or breaks something starts one (`fresh_restate`).
+`any_restate`); what deletes, forces or breaks something starts one (`fresh_restate`). So does what
+runs a daemon that looks every second: it discovers all that is registered, and the workers of
+earlier tests, which are gone, take ten seconds each.
 """
 
 from __future__ import annotations
@@ -73,6 +75,12 @@ def fresh_restate() -> Iterator[ServerFactory]:
             return stack.enter_context(RestateServer(version))
 
         yield start
+
+
+@pytest.fixture
+def each_restate(fresh_restate: ServerFactory, any_version: Version) -> RestateServer:
+    """A server for this test alone, once for each version that we support."""
+    return fresh_restate(any_version)
 
 
 @pytest.fixture

@@ -1,4 +1,6 @@
-"""The sample worker that `make run` starts: `sample_worker.py [PORT]`, 9080 if left out.
+"""The sample worker of `make run` and deploy/compose: `sample_worker.py [PORT [ADDRESS]]`.
+
+The port is 9080 if left out, the address loopback.
 
 It has one of each kind of service, so that there is something to watch. Register it with
 `restate deployments register http://localhost:9080` or let `make run` do it.
@@ -20,6 +22,7 @@ from restate import (
     WorkflowSharedContext,
 )
 
+from lab.ports import LOOPBACK
 from lab.serving import serve
 
 _DEFAULT_PORT = 9080
@@ -82,8 +85,9 @@ app = restate.app([greeter, cart, signup, heartbeat])
 
 def main() -> None:
     """Serve until told to stop."""
-    port = int(sys.argv[1]) if len(sys.argv) > 1 else _DEFAULT_PORT
-    asyncio.run(serve(app, port))
+    given = sys.argv[1:]
+    port = int(given[0]) if given else _DEFAULT_PORT
+    asyncio.run(serve(app, port, given[1] if len(given) > 1 else LOOPBACK))
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from exporter.daemon.supervisor import Supervisor
 from exporter.metrics.instruments import Instruments
 from exporter.model.errors import ConfigurationError
 from exporter.settings.load import Configuration
+from exporter.settings.schema import NEEDS_RESTART
 from exporter.web.status import ReloadResult
 
 _log = structlog.get_logger(__name__)
@@ -130,11 +131,7 @@ class Reloads:
 
 
 def _tell_what_needs_a_restart(old: Configuration, new: Configuration) -> None:
-    if old.storage_url != new.storage_url:
-        _log.warning("config.needs_restart", key="storage")
-    if old.settings.web_listen_address != new.settings.web_listen_address:
-        _log.warning("config.needs_restart", key="web_listen_address")
-    for key in ("lease", "log_level", "web_telemetry_path"):
+    for key in NEEDS_RESTART:
         if getattr(old.settings, key) != getattr(new.settings, key):
             _log.warning("config.needs_restart", key=key)
 

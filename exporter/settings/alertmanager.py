@@ -19,7 +19,9 @@ class BasicAuthSettings(Section):
     """A user name and where the password is kept."""
 
     username: str
+    """Without a colon."""
     password: SecretRef
+    """Where the password is kept."""
 
     @field_validator("username")
     @classmethod
@@ -39,9 +41,11 @@ class AlertmanagerSettings(Section):
     """The Alertmanager that policies ask."""
 
     url: BaseUrl
+    """Where it is, without ``/api``."""
     token: SecretRef | None = None
     """A bearer token."""
     basic_auth: BasicAuthSettings | None = None
+    """In place of a token."""
     interval: Interval = timedelta(seconds=15)
     """How often it is read, at most; once for all policies."""
     max_age: Duration = timedelta(minutes=1)

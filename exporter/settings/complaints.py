@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, get_origin
+from typing import Any, TypeGuard, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
@@ -19,7 +19,12 @@ from exporter.settings.alertmanager import AlertmanagerSettings, BasicAuthSettin
 from exporter.settings.files import line
 from exporter.settings.schema import ENV_PREFIX, Settings
 from exporter.settings.secrets import SecretRef
-from exporter.settings.sections import LimitSettings, NotifierSettings, StorageSettings
+from exporter.settings.sections import (
+    HistorySettings,
+    LimitSettings,
+    NotifierSettings,
+    StorageSettings,
+)
 from exporter.settings.targets import (
     DalpSettings,
     HeartbeatSettings,
@@ -37,6 +42,7 @@ SECTIONS: Mapping[str, type[BaseModel]] = {
     "heartbeat": HeartbeatSettings,
     "storage": StorageSettings,
     "limits": LimitSettings,
+    "history": HistorySettings,
     "alertmanager": AlertmanagerSettings,
     "basic_auth": BasicAuthSettings,
     "token": SecretRef,
@@ -90,15 +96,15 @@ def spell(
     return line(file, document.key_mark(path) if at_key else document.mark(path), message)
 
 
-def undecodable() -> list[str]:
-    """Variables that should hold a list or a mapping, and hold no JSON."""
+def undecodable(model: type[BaseModel] = Settings, prefix: str = ENV_PREFIX) -> list[str]:
+    """Variables that should hold a list or a mapping, and hold no JSON; sections inside, too."""
     problems = []
-    for name, field in Settings.model_fields.items():
-        variable = f"{ENV_PREFIX}{name.upper()}"
+    for name, field in model.model_fields.items():
+        variable = f"{prefix}{name.upper()}"
         kind = field.annotation
-        mapping = get_origin(kind) is dict or (
-            isinstance(kind, type) and issubclass(kind, BaseModel)
-        )
+        for section in filter(_is_section, (kind, *get_args(kind))):
+            problems += undecodable(section, f"{variable}__")
+        mapping = get_origin(kind) is dict or _is_section(kind)
         if variable in os.environ and (mapping or get_origin(kind) is tuple):
             try:
                 json.loads(os.environ[variable])
@@ -106,6 +112,10 @@ def undecodable() -> list[str]:
                 example = '{"key": "value"}' if mapping else '["one", "another"]'
                 problems.append(f"{variable}: is not JSON; write {example}")
     return problems
+
+
+def _is_section(kind: object) -> TypeGuard[type[BaseModel]]:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
 
 
 def _variable(path: _Path) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -36,9 +37,16 @@ def _at_least(shortest: timedelta) -> BeforeValidator:
     return BeforeValidator(checked)
 
 
-Duration = Annotated[timedelta, BeforeValidator(_positive)]
-Interval = Annotated[timedelta, _at_least(timedelta(seconds=1))]
-Lease = Annotated[timedelta, _at_least(timedelta(seconds=5))]
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What the reference calls values of a type; None for a key that is always refused."""
+
+    words: str | None
+
+
+Duration = Annotated[timedelta, BeforeValidator(_positive), Kind("duration")]
+Interval = Annotated[timedelta, _at_least(timedelta(seconds=1)), Kind("duration, `1s` or more")]
+Lease = Annotated[timedelta, _at_least(timedelta(seconds=5)), Kind("duration, `5s` or more")]
 
 
 def _http_url(value: object) -> str:
@@ -71,9 +79,9 @@ def _service_url(value: object) -> str:
     return url if url.startswith("arn:") else _http_url(url)
 
 
-ServiceUrl = Annotated[str, BeforeValidator(_service_url)]
+ServiceUrl = Annotated[str, BeforeValidator(_service_url), Kind("URL or ARN")]
 """Of a worker; a Lambda function has an ARN."""
-BaseUrl = Annotated[str, BeforeValidator(_base_url)]
+BaseUrl = Annotated[str, BeforeValidator(_base_url), Kind("URL")]
 
 
 _PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
@@ -91,7 +99,7 @@ def _telemetry_path(value: object) -> str:
     return path
 
 
-TelemetryPath = Annotated[str, BeforeValidator(_telemetry_path)]
+TelemetryPath = Annotated[str, BeforeValidator(_telemetry_path), Kind("path of a URL")]
 """Where the metrics are; nothing else is there or below."""
 
 

@@ -51,6 +51,8 @@ DEFAULT_POLICIES = ("policies/*.yaml", "policies/*.yml")
 _ADDRESS = re.compile(r"(?:\[[^\[\]\s]+\]|[^:\[\]\s/]*):(?P<port>[0-9]{1,5})")
 _LAST_PORT = 65535
 SOME_TARGET = "write targets: [{name: …, ingress_url: …, admin_url: …}]"
+NEEDS_RESTART = ("storage", "web_listen_address", "web_telemetry_path", "log_level", "lease")
+"""The keys that a reload leaves as they were; it says so in the log."""
 _FLAGS = "\0flags"
 """No key of a YAML file can be this."""
 
@@ -64,30 +66,50 @@ class Settings(BaseSettings):
         env_prefix=ENV_PREFIX,
         env_nested_delimiter="__",
         validate_default=False,
+        use_attribute_docstrings=True,
     )
     target_files: tuple[str, ...] = ()
     """Files of more targets, or patterns of such files, from where the configuration is."""
     targets: tuple[TargetSettings, ...]
+    """The Restate environments to watch; at least one, here or in a target file."""
     notifiers: dict[str, NotifierSettings] = Field(default_factory=dict)
+    """Where policies tell people something, by the names that policies use."""
     alertmanager: AlertmanagerSettings | None = None
+    """Whose alerts and silences hold policies. Without it none do."""
     history: HistorySettings = HistorySettings()
+    """What is kept of the readings, so that policies can be tried on it."""
     interval: Interval = timedelta(seconds=15)
+    """How often ingress, admin, deployments and services are read."""
     invocations_interval: Interval = timedelta(seconds=60)
+    """How often invocations are scanned, which costs the server something, and nodes are read."""
     drift_interval: Interval = timedelta(minutes=5)
+    """How often workers and deployments are asked what they serve."""
     timeout: Duration = timedelta(seconds=5)
     """How long one call to a Restate may take, connecting and reading together."""
     max_mode: Mode = Mode.ENFORCE
+    """The lower of this and a policy's own mode counts: ``observe`` writes nothing anywhere.
+    Flag: ``--max-mode``."""
     policies: tuple[str, ...] = DEFAULT_POLICIES
+    """Policy files, folders of them, or patterns, from where the configuration is."""
     storage: StorageSettings = StorageSettings()
+    """Where the ledger is."""
     limits: tuple[LimitSettings, ...] = ()
+    """What all policies may do together, on all targets."""
     allowed_service_urls: tuple[ServiceUrl, ...] = ()
+    """What policies may register beside the workers of a target."""
     web_listen_address: str = DEFAULT_LISTEN
+    """``HOST:PORT``; without a host, every address of the machine. Flag:
+    ``--web.listen-address``."""
     web_telemetry_path: TelemetryPath = "/metrics"
+    """Where the metrics are. Flag: ``--web.telemetry-path``."""
     web_config_file: Path | None = None
-    """TLS and passwords, in the form that Prometheus and its exporters share."""
+    """TLS and passwords, in the form that Prometheus and its exporters share, from where the
+    configuration is. Flag: ``--web.config.file``. A reload takes new certificates, passwords
+    and headers; all else about TLS needs a restart."""
     reading_needs_key: bool = False
     """Whether metrics, pages and the API's reads are for key holders only."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least that is logged."""
     lease: Lease = timedelta(seconds=60)
     """How long an operation's owner may be silent before the operation counts as interrupted."""
     drain_timeout: Duration = timedelta(seconds=30)

@@ -10,16 +10,21 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 
 class Section(BaseModel):
-    """A part of the configuration: unknown keys are refused."""
+    """A part of the configuration: unknown keys are refused.
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    What stands under a key, in its source, is what the reference says about it.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class SecretRef(Section):
     """Where a secret is kept: ``{env: NAME}`` or ``{file: PATH}``. Never the secret itself."""
 
     env: str | None = None
+    """The environment variable that holds it."""
     file: Path | None = None
+    """The file that holds it and nothing else; white space around it is left out."""
 
     @model_validator(mode="before")
     @classmethod

@@ -12,7 +12,7 @@ from exporter.model.operation import Window
 from exporter.model.target import is_placeholder
 from exporter.notify import split_webhook
 from exporter.policy.fields import Period
-from exporter.settings.fields import Duration
+from exporter.settings.fields import Duration, Kind
 from exporter.settings.secrets import SecretRef, Section
 
 DEFAULT_STORAGE = "sqlite:///data/medic.db"
@@ -22,8 +22,9 @@ class LimitSettings(Section):
     """A limit over everything policies do, on every target together."""
 
     max: int = Field(ge=0)
-    per: Period
-    """None is for ever."""
+    """How many operations; 0 allows none."""
+    per: Annotated[Period, Kind("duration or `forever`")]
+    """In what time before now they are counted."""
 
     @property
     def window(self) -> Window:
@@ -35,6 +36,7 @@ class NotifierSettings(Section):
     """Where people are told something."""
 
     webhook: SecretRef
+    """Where the URL that messages are posted to is kept: whoever has it can post there."""
     format: Literal["slack", "json"] = "slack"
     """``{"text": …}``, which Mattermost and others take as well; or the parts by name."""
 
@@ -52,6 +54,8 @@ class StorageSettings(Section):
     """The ledger's database."""
 
     url: str = DEFAULT_STORAGE
+    """``sqlite:///FILE``, relative to the configuration (four slashes: absolute), or
+    ``postgresql://USER@HOST/NAME``; the password is best left to ``PGPASSFILE``."""
 
     @field_validator("url")
     @classmethod
@@ -82,7 +86,8 @@ class HistorySettings(Section):
     """How much of what was read is kept, for ``policy replay``."""
 
     enabled: bool = True
+    """Whether anything is kept."""
     keep: Duration = timedelta(days=7)
     """For how long."""
-    max_bytes: Annotated[int, BeforeValidator(_bytes)] = 10**9
+    max_bytes: Annotated[int, BeforeValidator(_bytes), Kind("size, `1MB` or more")] = 10**9
     """How large it may grow, all targets together; then the oldest goes first."""

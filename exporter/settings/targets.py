@@ -39,20 +39,33 @@ class WorkerSettings(Section):
     """One worker that should be registered."""
 
     url: ServiceUrl
+    """Where Restate reaches it."""
     services: tuple[str, ...] = ()
+    """What it should serve; without it, if it is the only worker, all that is expected."""
 
 
 class ProtectSettings(Section):
     """Deployments that are never touched."""
 
     deployment_metadata: dict[str, str] = Field(default_factory=dict)
+    """Those that have all of this as metadata: ``{managed-by: restate-operator}``."""
 
 
 class DalpSettings(Section):
-    """A remote operator API: a DALP platform, or another restate-medic."""
+    """A remote operator API: a DALP platform, or another restate-medic.
+
+    Such a target has the same components, metrics, policies and commands, within what that API
+    tells: no ``drift``, no single invocations, and ``force-redeploy`` only with a person's yes,
+    since it has no dry-run. One doctor call reads all components, every ``interval``. A policy that
+    asks for more is refused when it is loaded. What is safe to delete or recover the other side
+    decides; a DALP platform may end work that is pinned to a deployment which does not answer, when
+    it cleans up.
+    """
 
     url: BaseUrl
+    """Where it is, without ``/api``."""
     api_key: SecretRef
+    """The key it is shown, as ``X-Api-Key``."""
     target: str | None = None
     """Which of its targets; needed when it has more than one."""
 
@@ -72,11 +85,18 @@ class DalpSettings(Section):
 
 
 class HeartbeatSettings(Section):
-    """An invocation that is made now and then, to see that one gets through."""
+    """An invocation that is made now and then, to see that one gets through.
+
+    It has a key of its own, and there is one at most at a time, also over restarts. It is the only
+    thing that is written without a policy or a person.
+    """
 
     service: str = Field(min_length=1)
+    """A service of yours, best a workflow that does nothing."""
     handler: str = Field(min_length=1)
+    """One that takes no input."""
     every: Interval
+    """How often it is called."""
     within: Interval = timedelta(seconds=30)
     """What takes longer is late."""
 
@@ -98,22 +118,38 @@ class TargetSettings(Section):
     """One Restate environment, by its own URLs or through a remote operator API."""
 
     name: str
+    """What it is called in metrics, commands and the ledger: letters, digits, dots, dashes,
+    underscores. Another name is another target."""
     ingress_url: BaseUrl | None = None
+    """Where callers reach Restate. Required, and so is ``admin_url``, unless there is ``dalp``."""
     admin_url: BaseUrl | None = None
+    """Restate's admin API. No two targets share one."""
     node_url: BaseUrl | None = None
     """Of one node, whose metrics tell of the partitions it runs; it takes no token."""
     heartbeat: HeartbeatSettings | None = None
+    """A real invocation now and then. Without it none is made."""
     dalp: DalpSettings | None = None
+    """The operator API that is asked in place of a Restate."""
     ingress_token: SecretRef | None = None
+    """A bearer token; on Restate Cloud the API key (``key_…``), never a JWT."""
     admin_token: SecretRef | None = None
+    """A bearer token; on Restate Cloud a key of the role Admin, or a JWT."""
     service_url: ServiceUrl | None = None
+    """The worker that should be registered; short for ``workers`` with one ``url``."""
     workers: tuple[WorkerSettings, ...] = ()
+    """The workers that should be registered."""
     expected_services: tuple[str, ...] = ()
+    """The services that callers rely on; each that is not registered is a finding."""
     protect: ProtectSettings = ProtectSettings()
+    """Deployments that somebody else looks after."""
     labels: dict[str, str] = Field(default_factory=dict)
+    """By these policies choose targets: ``targets: {labels: {tier: critical}}``."""
     interval: Interval | None = None
+    """In place of the one for all; behind ``dalp`` for everything, and 5m without it."""
     invocations_interval: Interval | None = None
+    """In place of the one for all."""
     drift_interval: Interval | None = None
+    """In place of the one for all."""
 
     @property
     def secrets(self) -> tuple[SecretRef, ...]:

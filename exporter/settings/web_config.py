@@ -16,6 +16,7 @@ from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_v
 from exporter.model.errors import ConfigurationError
 from exporter.policy.document import Mark
 from exporter.settings.complaints import spell
+from exporter.settings.fields import Kind
 from exporter.settings.files import line, read
 from exporter.settings.secrets import Section
 
@@ -42,9 +43,9 @@ def _header(value: object) -> str:
     return text
 
 
-_NotHere = Annotated[None, BeforeValidator(_not_here)]
+_NotHere = Annotated[None, BeforeValidator(_not_here), Kind(None)]
 _Version = Literal["TLS12", "TLS13"]
-PasswordHash = Annotated[str, BeforeValidator(_bcrypt)]
+PasswordHash = Annotated[str, BeforeValidator(_bcrypt), Kind("bcrypt hash")]
 HeaderName = Literal[
     "Strict-Transport-Security",
     "X-Content-Type-Options",
@@ -58,13 +59,19 @@ class TlsServer(Section):
     """How the server speaks TLS."""
 
     cert_file: Path
+    """The certificate and what leads from it to a CA, as PEM."""
     key_file: Path
+    """Its key."""
     client_ca_file: Path | None = None
+    """The CA that clients' certificates are checked with."""
     client_auth_type: Literal[
         "NoClientCert", "VerifyClientCertIfGiven", "RequireAndVerifyClientCert"
     ] = "NoClientCert"
+    """Whether clients need a certificate."""
     min_version: _Version = "TLS12"
+    """The oldest that is spoken."""
     max_version: _Version = "TLS13"
+    """The newest that is spoken."""
     cert: _NotHere = None
     key: _NotHere = None
     client_ca: _NotHere = None
@@ -89,17 +96,22 @@ class HttpServer(Section):
     """Headers of every answer. HTTP/2 is not spoken, whatever ``http2`` says."""
 
     http2: bool = True
+    """Accepted and without effect."""
     headers: dict[HeaderName, Annotated[str, BeforeValidator(_header)]] = Field(
         default_factory=dict
     )
+    """Put on every answer."""
 
 
 class WebConfig(Section):
     """The whole file."""
 
     tls_server_config: TlsServer | None = None
+    """Without it, TLS is not spoken."""
     http_server_config: HttpServer = HttpServer()
+    """Headers of every answer."""
     basic_auth_users: dict[str, PasswordHash] = Field(default_factory=dict)
+    """Who may ask for anything at all; without it, everybody."""
     rate_limit: _NotHere = None
 
     @property

@@ -11,7 +11,10 @@ from playwright.async_api import Browser
 from tests.e2e.looking import chromium
 from tests.e2e.scenes import Ward, crowd, ward
 from tests.medic import Medic
+from tests.postgres import postgresql
 from tests.support import ToolFinder
+
+__all__ = ["postgresql"]  # a fixture, used by its name
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

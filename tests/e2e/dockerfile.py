@@ -1,4 +1,4 @@
-"""Reads a Dockerfile, as far as ours goes, and carries its first stage out in a folder."""
+"""Reads a Dockerfile, as far as ours go, and carries its first stage out in a folder."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ class Stage:
         return parsed
 
 
-def stages() -> list[Stage]:
-    """The stages of the Dockerfile."""
-    text = re.sub(r"(?m)^\s*#.*\n", "", FILE.read_text()).replace("\\\n", " ")
+def stages(file: Path = FILE) -> list[Stage]:
+    """The stages of a Dockerfile."""
+    text = re.sub(r"(?m)^\s*#.*\n", "", file.read_text()).replace("\\\n", " ")
     found: list[Stage] = []
     for line in filter(None, map(str.strip, text.splitlines())):
         word, _, argument = line.partition(" ")
@@ -57,9 +57,9 @@ def moved(text: str, root: Path) -> str:
     return re.sub("|".join(PLACES), lambda found: f"{root}{found.group()}", text)
 
 
-def sent() -> set[str]:
-    """What of the checkout the build may see."""
-    lines = IGNORED.read_text().splitlines()
+def sent(ignored: Path = IGNORED) -> set[str]:
+    """What of its context, the folder of that file, the build may see."""
+    lines = ignored.read_text().splitlines()
     assert "*" in lines, "everything is left out but what is named"
     return {line.removeprefix("!") for line in lines if line.startswith("!")}
 

@@ -74,9 +74,10 @@ def _counts(medic: Medic) -> dict[tuple[str, str], float]:
     }
 
 
-def test_targets_from_files_come_and_go(tmp_path: Path, restate: RestateServer) -> None:
+def test_targets_from_files_come_and_go(tmp_path: Path, fresh_restate: ServerFactory) -> None:
     """A file that is added, broken and removed while the daemon runs; the metrics are where the
     configuration says."""
+    restate = fresh_restate()
     folder = tmp_path / "more"
     folder.mkdir()
     medic = Medic(tmp_path, targets=[target_of(restate, "own")], target_files=["more/*.json"])
@@ -101,8 +102,9 @@ def test_targets_from_files_come_and_go(tmp_path: Path, restate: RestateServer) 
         assert medic.sample("config_last_reload_successful") == 1
 
 
-def test_the_metrics_are_where_they_should_be(tmp_path: Path, restate: RestateServer) -> None:
+def test_the_metrics_are_where_they_should_be(tmp_path: Path, fresh_restate: ServerFactory) -> None:
     """And nowhere else; the page links to them."""
+    restate = fresh_restate()
     medic = Medic(tmp_path, targets=[target_of(restate)], web_telemetry_path="/restate/medic")
     with medic:
         assert "restate_medic_build_info" in medic.get("/restate/medic").text

@@ -20,10 +20,10 @@ FIVE = ("ingress", "admin", "deployments", "services", "invocations")
 
 
 def test_all_five_components_are_ok_on_a_healthy_restate(
-    any_restate: RestateServer, tmp_path: Path
+    each_restate: RestateServer, tmp_path: Path
 ) -> None:
     """What README promises of /metrics, on both supported versions."""
-    with Medic(tmp_path, targets=[target_of(any_restate, "local")]) as medic:
+    with Medic(tmp_path, targets=[target_of(each_restate, "local")]) as medic:
         for component in FIVE:
             labels = {"component": component, "status": "ok", "target": "local"}
             assert medic.sample("component_status", **labels) == 1
@@ -47,52 +47,52 @@ def test_a_restate_that_goes_away_is_unreachable_and_nothing_is_claimed_about_it
 
 
 def test_a_removed_target_takes_its_series_with_it_and_a_new_one_is_read_at_once(
-    any_restate: RestateServer, tmp_path: Path
+    each_restate: RestateServer, tmp_path: Path
 ) -> None:
     """Reload swaps the whole configuration: by SIGHUP, by POST, and by itself."""
-    medic = Medic(tmp_path, targets=[target_of(any_restate, "first")])
+    medic = Medic(tmp_path, targets=[target_of(each_restate, "first")])
     with medic:
-        medic.write(targets=[target_of(any_restate, "second")])
+        medic.write(targets=[target_of(each_restate, "second")])
         medic.child.signal(signal.SIGHUP)
         medic.wait_for(lambda: medic.sample("up", target="second") == 1, "the new target")
         assert "first" not in medic.get("/metrics").text
-        medic.write(targets=[target_of(any_restate, "third")])
+        medic.write(targets=[target_of(each_restate, "third")])
         assert medic.post("/-/reload").status_code == httpx.codes.OK
         medic.wait_for(lambda: medic.sample("up", target="third") == 1, "the third target")
-        medic.write(targets=[target_of(any_restate, "fourth")])
+        medic.write(targets=[target_of(each_restate, "fourth")])
         medic.wait_for(lambda: medic.sample("up", target="fourth") == 1, "the change to be seen")
 
 
 def test_an_invalid_reload_keeps_the_old_configuration_and_says_so(
-    any_restate: RestateServer, tmp_path: Path
+    each_restate: RestateServer, tmp_path: Path
 ) -> None:
     """The answer has place and mend, the metric drops to 0, watching goes on."""
-    with Medic(tmp_path, targets=[target_of(any_restate)]) as medic:
-        medic.write(targets=[target_of(any_restate, "a b")])
+    with Medic(tmp_path, targets=[target_of(each_restate)]) as medic:
+        medic.write(targets=[target_of(each_restate, "a b")])
         answer = medic.post("/-/reload")
         assert answer.status_code == httpx.codes.INTERNAL_SERVER_ERROR
         assert "restate-medic.yaml:1:" in answer.text
         assert "is not a name" in answer.text
         assert medic.sample("config_last_reload_successful") == 0
         assert medic.sample("up", target="prod") == 1
-        medic.write(targets=[target_of(any_restate)])
+        medic.write(targets=[target_of(each_restate)])
         assert medic.post("/-/reload").status_code == httpx.codes.OK
         assert medic.sample("config_last_reload_successful") == 1
 
 
-def test_sigterm_exits_0_and_frees_the_port(any_restate: RestateServer, tmp_path: Path) -> None:
+def test_sigterm_exits_0_and_frees_the_port(each_restate: RestateServer, tmp_path: Path) -> None:
     """A plain stop is a clean one."""
-    with Medic(tmp_path, targets=[target_of(any_restate)]) as medic:
+    with Medic(tmp_path, targets=[target_of(each_restate)]) as medic:
         assert medic.terminate() == 0
         with socket.socket() as probe:
             assert probe.connect_ex(("127.0.0.1", medic.port)) != 0
 
 
 def test_a_taken_port_is_one_clear_line_and_exit_1(
-    any_restate: RestateServer, tmp_path: Path
+    each_restate: RestateServer, tmp_path: Path
 ) -> None:
     """Nothing is started, and the line names the address."""
-    medic = Medic(tmp_path, targets=[target_of(any_restate)])
+    medic = Medic(tmp_path, targets=[target_of(each_restate)])
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", medic.port))
         taken.listen()
@@ -142,9 +142,9 @@ def test_a_ledger_that_cannot_be_written_holds_every_policy_and_watching_goes_on
         medic.wait_for(lambda: "Billing" in restate.exposed(), "the heal after all")
 
 
-def test_one_scrape_is_served_in_both_formats(any_restate: RestateServer, tmp_path: Path) -> None:
+def test_one_scrape_is_served_in_both_formats(each_restate: RestateServer, tmp_path: Path) -> None:
     """Text by default, OpenMetrics on request, gzip when asked, never a 500 on a strange Accept."""
-    with Medic(tmp_path, targets=[target_of(any_restate)]) as medic:
+    with Medic(tmp_path, targets=[target_of(each_restate)]) as medic:
         assert medic.get("/metrics").headers["content-type"].startswith("text/plain; version=0.0.4")
         accept = "application/openmetrics-text;version=1.0.0"
         openmetrics = medic.get("/metrics", accept=accept)
@@ -154,12 +154,12 @@ def test_one_scrape_is_served_in_both_formats(any_restate: RestateServer, tmp_pa
 
 
 def test_when_the_admin_token_expires_is_exported_and_read_again(
-    any_restate: RestateServer, tmp_path: Path
+    each_restate: RestateServer, tmp_path: Path
 ) -> None:
     """Of a JWT; a rotated one counts after a reload, and what is none takes the series away."""
     name, secret = "admin_token_expiry_timestamp_seconds", tmp_path / "secret"
     secret.write_text(jwt({"exp": 1_900_000_000}))
-    target = target_of(any_restate, admin_token={"file": str(secret)})
+    target = target_of(each_restate, admin_token={"file": str(secret)})
     with Medic(tmp_path / "medic", targets=[target]) as medic:
         medic.wait_for(lambda: medic.sample(name, target="prod") == 1_900_000_000, "its expiry")
         secret.write_text(jwt({"exp": 1_950_000_000}))

@@ -63,15 +63,15 @@ def reason(medic: Medic) -> str | None:
 @pytest.mark.parametrize("kind", ["service", "object", "workflow"])
 def test_a_heartbeat_gets_through_once(
     tmp_path: Path,
-    any_restate: RestateServer,
+    each_restate: RestateServer,
     worker_factory: WorkerFactory,
     kind: Kind,
 ) -> None:
     """Its durable latency and moment are metrics; neither looking again nor a restart of the
     daemon starts a second one, and after the restart it is known when the last succeeded."""
     service = f"Pulse-{kind}"
-    any_restate.register(worker_factory(ServiceSpec(service, kind)).url)
-    with medic_on(tmp_path, any_restate, name=kind, service=service) as medic:
+    each_restate.register(worker_factory(ServiceSpec(service, kind)).url)
+    with medic_on(tmp_path, each_restate, name=kind, service=service) as medic:
 
         def sample(short: str, **labels: str) -> float:
             return medic.sample(short, target=kind, **labels) or 0.0
@@ -84,18 +84,19 @@ def test_a_heartbeat_gets_through_once(
         medic.wait_for(
             lambda: sample("probes_total", component="heartbeat") >= looks + 2, "two more looks"
         )
-        assert beats(any_restate, kind) == ["completed"]
+        assert beats(each_restate, kind) == ["completed"]
         medic.kill()
         medic.start()
         medic.wait_for(lambda: status(medic) == "ok", "what the server remembers")
         assert abs(sample("heartbeat_last_success_timestamp_seconds") - succeeded) < 1
-        assert beats(any_restate, kind) == ["completed"]
+        assert beats(each_restate, kind) == ["completed"]
 
 
 def test_a_heartbeat_comes_every_interval(
-    tmp_path: Path, restate: RestateServer, worker_factory: WorkerFactory
+    tmp_path: Path, fresh_restate: ServerFactory, worker_factory: WorkerFactory
 ) -> None:
     """Each is an invocation of its own."""
+    restate = fresh_restate()
     name = "Pulse-often"
     restate.register(worker_factory(ServiceSpec(name, "workflow")).url)
     with medic_on(tmp_path, restate, name=name, service=name, every="2s", within="1s") as medic:
@@ -104,13 +105,13 @@ def test_a_heartbeat_comes_every_interval(
 
 
 def test_a_heartbeat_that_fails_has_failed(
-    tmp_path: Path, any_restate: RestateServer, worker_factory: WorkerFactory
+    tmp_path: Path, each_restate: RestateServer, worker_factory: WorkerFactory
 ) -> None:
     """The invocation's own failure, told from being late and from being unreachable."""
     service = "Pulse-fails"
-    any_restate.register(worker_factory(ServiceSpec(service, handlers=("fail",))).url)
+    each_restate.register(worker_factory(ServiceSpec(service, handlers=("fail",))).url)
     with medic_on(
-        tmp_path, any_restate, service=service, handler="fail", name="fails", policies=[LATE]
+        tmp_path, each_restate, service=service, handler="fail", name="fails", policies=[LATE]
     ) as medic:
         medic.wait_for(lambda: status(medic) == "degraded", "the failure")
         assert reason(medic) == "failed"
@@ -119,7 +120,7 @@ def test_a_heartbeat_that_fails_has_failed(
         assert failed["error"] == "[500] told to fail"
         (decided,) = medic.decisions()
         assert decided["result"] == "clear"  # it is not late
-        assert beats(any_restate, "fails") == ["completed"]
+        assert beats(each_restate, "fails") == ["completed"]
 
 
 def test_a_stopped_worker_makes_it_late_and_nothing_waits_for_it(

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from lab import RestateServer, ServiceSpec, Version, Worker, clean_environment
-from tests.alerts import pages, shell_lines
+from tests.alerts import pages
+from tests.documents import shell_lines
 from tests.medic import Medic, target_of
 from tests.support import ToolFinder
 

@@ -9,9 +9,7 @@ from pathlib import Path
 
 import pytest
 import typer
-from typer.core import TyperGroup
 
-from exporter.cli.root import app
 from exporter.metrics.catalogue import PREFIX
 from exporter.model.component import Component
 from exporter.model.hold import HoldReason
@@ -23,12 +21,11 @@ from tests.alerts import (
     Alert,
     alerts,
     load,
-    own_commands,
     pages,
     rules,
-    shell_lines,
     table,
 )
+from tests.documents import own_commands, parse, shell_lines
 from tests.queries import RECORDED, check_names
 
 HEADINGS = ["Meaning", "Impact", "Diagnosis", "Repair"]
@@ -141,26 +138,14 @@ def test_a_page_has_four_parts_and_commands_that_exist(page: Path) -> None:
     assert title == page.stem
     assert headings == HEADINGS
     for arguments in own_commands(text):
-        _parse(arguments)
-
-
-def _parse(arguments: list[str]) -> None:
-    """Read a command line as the program does, without running anything."""
-    command, name, rest = typer.main.get_command(app), "restate-medic", list(arguments)
-    while isinstance(command, TyperGroup):
-        context = typer.Context(command, info_name=name)
-        found, inner, rest = command.resolve_command(context, rest)
-        assert found is not None
-        assert inner is not None
-        name, command = found, inner
-    command.make_context(name, rest)
+        parse(arguments)
 
 
 def test_a_command_that_does_not_exist_would_be_noticed() -> None:
     """The check above can fail: on commands, options and arguments."""
     for wrong in (["mend"], ["doctor", "--all"], ["recover", "OnlyService"]):
         with pytest.raises(USAGE_ERROR):
-            _parse(wrong)
+            parse(wrong)
     page = "`restate-medic pause --all`\n```sh\nrestate-medic why A  # because\n```"
     assert own_commands(page) == [["why", "A"], ["pause", "--all"]]
 

@@ -1,4 +1,4 @@
-"""Serves an ASGI application over HTTP/2 on loopback until a signal says stop.
+"""Serves an ASGI application over HTTP/2 until a signal says stop.
 
 Restate speaks HTTP/2 without TLS to its workers, so the server is hypercorn. What is served is
 left to the caller.
@@ -17,10 +17,10 @@ from restate.server import install_shutdown_hook
 from lab.ports import LOOPBACK
 
 
-async def serve(app: ASGIFramework, port: int) -> None:
-    """Serve `app` on that port of loopback; return after SIGINT or SIGTERM."""
+async def serve(app: ASGIFramework, port: int, address: str = LOOPBACK) -> None:
+    """Serve `app` on that port; return after SIGINT or SIGTERM."""
     config = Config()
-    config.bind = [f"{LOOPBACK}:{port}"]
+    config.bind = [f"{address}:{port}"]
     # Restate keeps a stream open for each running invocation and sends it again elsewhere.
     config.graceful_timeout = 0.2
     await hypercorn_serve(app, config, shutdown_trigger=_until_told_to_stop)
