@@ -17,7 +17,8 @@ from exporter.simulate.scenario import ExpectedDecision, ExpectedOperation, Stat
 from exporter.simulate.shapes import DecisionModel, OperationModel
 from exporter.simulate.spread import spread
 
-_WORDS = ("clear", "act", *HoldReason)
+WORDS = ("clear", "act", *HoldReason)
+"""How a decision may be called."""
 
 
 class Expectations:
@@ -60,7 +61,7 @@ class Expectations:
 
     def decision(self, one: DecisionModel, path: Place) -> ExpectedDecision:
         """How one thing must stand at a moment."""
-        one_of(self._written, one.decision, _WORDS, (*path, "decision"))
+        one_of(self._written, one.decision, WORDS, (*path, "decision"))
         name = one.policy or next(iter(self._policies), "")
         if one.policy is not None:
             self._known(one.policy, (*path, "policy"))

@@ -80,6 +80,7 @@ class _File:
 
     def _model(self) -> TestFileModel | None:
         data = self._document.data
+        self._no_empty_values()
         if not isinstance(data, dict):
             message = "a file of tests is a mapping; write policies: and tests:"
             self._written.add((), message, mark=Mark(1, 1))
@@ -92,6 +93,14 @@ class _File:
                 for one in error.errors(include_url=False)
             ]
             return None
+
+    def _no_empty_values(self) -> None:
+        """A key without a value is a mistake, but for what is unknown: none must not mean any."""
+        for path, node in self._document.scalars.items():
+            unknown = path[3:4] != () and {"values", "items"} & set(path[3:])
+            if str(node.tag).endswith(":null") and not unknown and path:
+                mend = "write [] for none" if path[-1] == "operations" else "write a value"
+                self._written.add_key(path, f"is empty; {mend}, or leave it out")
 
     def _scenario(
         self, model: TestFileModel, test: TestModel, policies: tuple[Policy, ...], path: Place

@@ -16,8 +16,12 @@ from exporter.simulate.scenario import State
 from exporter.simulate.shapes import StepModel
 from exporter.simulate.spread import spread
 
-_KNOWN = {variable.name: variable for variable in VARIABLES}
 _SPOKEN = {f"{c}.{word}" for c in Component for word in ("status", "reason", "age")}
+SETTABLE = tuple(
+    one for one in VARIABLES if one.name not in _SPOKEN and not one.name.startswith("target.")
+)
+"""The variables that a step may give a value; ``target`` and ``components`` give the others."""
+_KNOWN = {variable.name: variable for variable in SETTABLE}
 _ITS_KEY = {"workers": "item.url", "deployments": "item.id"}
 _KINDS: Mapping[ValueType, tuple[type, str]] = {
     ValueType.STRING: (str, 'text, such as "yes"'),
@@ -100,8 +104,7 @@ class Steps:
                 message = f"is not set here; write components: {{{name.split('.')[0]}: timeout}}"
                 self._written.add_key(inner, message)
             elif name not in _KNOWN:
-                variables = [one for one in _KNOWN if one not in _SPOKEN]
-                unknown_key(self._written, inner, name, variables, "a variable")
+                unknown_key(self._written, inner, name, _KNOWN, "a variable")
             elif value is not None:
                 values |= self._value(_KNOWN[name], value, inner)
         return values

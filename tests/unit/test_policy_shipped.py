@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 from typer.testing import CliRunner
 from typer.testing import Result as Told
 
@@ -29,10 +30,12 @@ from exporter.model.views import (
 )
 from exporter.policy.actions import ACTIONS
 from exporter.policy.check import check
+from exporter.policy.document import read_document
 from exporter.policy.load import load_policies
 from exporter.policy.policy import Policy
 from exporter.policy.schema_json import policy_schema, schema_text
 from exporter.policy.served import Served
+from exporter.simulate.schema_json import schema_for_tests_text
 from tests.support import logging_as_it_was
 from tests.unit.policy_scenes import NOW, ONE, TWO, URL, decisions, report, views, world
 
@@ -265,8 +268,23 @@ def test_paused_invocations_are_resumed_unless_code_or_a_person_paused_them() ->
 def test_the_schema_file_is_current() -> None:
     """Editors see what this version takes, and ``policy schema`` prints exactly that."""
     assert (FOLDER / "policy.schema.json").read_text() == schema_text()
+    assert (FOLDER / "tests.schema.json").read_text() == schema_for_tests_text()
     with logging_as_it_was():
         assert CliRunner().invoke(app, ["policy", "schema"]).stdout == schema_text()
+        told = CliRunner().invoke(app, ["policy", "schema", "--tests"])
+    assert told.stdout == schema_for_tests_text()
+
+
+@pytest.mark.parametrize(
+    "path", sorted(FOLDER.glob("**/*.yaml")), ids=lambda path: str(path.relative_to(FOLDER))
+)
+def test_a_shipped_file_names_the_schema_that_it_fits(path: Path) -> None:
+    """An editor finds it from the first line, and marks nothing in it as wrong."""
+    first, _, _ = path.read_text().partition("\n")
+    schema = path.parent / first.removeprefix("# yaml-language-server: $schema=")
+    validator = Draft202012Validator(json.loads(schema.read_text()))
+    data = read_document(path.read_text()).data
+    assert [error.message for error in validator.iter_errors(data)] == []
 
 
 def test_the_schema_knows_what_the_loader_knows() -> None:
@@ -288,15 +306,17 @@ def copied(*arguments: str) -> Told:
 
 
 def test_copies_are_the_shipped_files_and_can_be_loaded(tmp_path: Path) -> None:
-    """All of them, and the schema that an editor finds beside them."""
+    """All of them, their tests, and the schemas that an editor finds beside them."""
     folder = tmp_path / "etc" / "policies"
     told = copied(str(folder))
     assert told.exit_code == 0, told.stderr
-    names = sorted([*(path.name for path in FOLDER.glob("*.yaml")), "policy.schema.json"])
-    assert [Path(line).name for line in told.stdout.splitlines()] == names
+    wanted = [*FOLDER.glob("*.yaml"), *FOLDER.glob("*.schema.json"), *FOLDER.glob("tests/*.yaml")]
+    names = sorted(path.relative_to(FOLDER) for path in wanted)
+    assert [Path(line).relative_to(folder) for line in told.stdout.splitlines()] == names
     for name in names:
         assert (folder / name).read_bytes() == (FOLDER / name).read_bytes()
     assert {rule.name for rule in load_policies([folder])} == SHIPPED.keys()
+    assert {rule.name for rule in load_policies([folder / "*.yaml"])} == SHIPPED.keys()
 
 
 def test_a_copy_overwrites_nothing(tmp_path: Path) -> None:
