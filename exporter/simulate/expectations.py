@@ -22,13 +22,16 @@ WORDS = ("clear", "act", *HoldReason)
 
 
 class Expectations:
-    """Reads what one test expects, against the policies and the states that it has."""
+    """Reads what one test expects, against the policies and the states that it has.
+
+    ``states`` None: something is wrong with them, so that nobody knows the items.
+    """
 
     def __init__(
         self,
         written: Written,
         policies: Sequence[Policy],
-        states: Sequence[State],
+        states: Sequence[State] | None,
         *,
         start: datetime,
         length: timedelta,
@@ -103,7 +106,7 @@ class Expectations:
 
     def _listed(self, item: str, about: Sequence[Policy], path: Place) -> bool:
         """Whether some step lists it: a misspelt item would never be anything but clear."""
-        if not about:
+        if not about or self._states is None:
             return True
         kinds = [policy.for_each for policy in about if policy.for_each]
         keys = {

@@ -88,10 +88,12 @@ class _File:
         try:
             return TestFileModel.model_validate(data)
         except ValidationError as error:
-            self._written.problems += [
+            said = {problem.path for problem in self._written.problems}
+            spelled = (
                 spell(one, self._document, keys=keys_at, examples=EXAMPLES_OF_KEYS)
                 for one in error.errors(include_url=False)
-            ]
+            )
+            self._written.problems += [one for one in spelled if one.path not in said]
             return None
 
     def _no_empty_values(self) -> None:
@@ -105,6 +107,7 @@ class _File:
     def _scenario(
         self, model: TestFileModel, test: TestModel, policies: tuple[Policy, ...], path: Place
     ) -> Scenario:
+        before = len(self._written.problems)
         steps = Steps(self._written, test.steps, (*path, "steps"))
         interval = test.interval or model.interval
         if steps.length / interval > MAX_ROUNDS:
@@ -118,7 +121,9 @@ class _File:
         expected = test.expect
         if not expected.decisions and expected.operations is None:
             self._written.add(inner, "expects nothing; write operations: [] when none may begin")
-        read = Expectations(self._written, policies, steps.states, start=start, length=steps.length)
+        right = len(self._written.problems) == before
+        states = steps.states if right else None
+        read = Expectations(self._written, policies, states, start=start, length=steps.length)
         return Scenario(
             name=test.name,
             file=self._name,

@@ -38,6 +38,12 @@ def _moment(value: object) -> datetime:
     return found
 
 
+def _alerts(value: object) -> object:
+    if isinstance(value, list) or value == "unknown":
+        return value
+    raise ValueError(f"{value!r} are no alerts; write a list of labels, [] for none, or unknown")
+
+
 _At = Annotated[timedelta | datetime, BeforeValidator(_at), WithJsonSchema(_AT_SCHEMA)]
 _Start = Annotated[datetime, BeforeValidator(_moment), WithJsonSchema(_MOMENT_SCHEMA)]
 
@@ -69,9 +75,9 @@ class StepModel(Strict):
     components: dict[str, str] = Field(
         default_factory=dict, description="ok, unknown, or the reason why it is not ok."
     )
-    alerts: list[dict[str, str]] | Literal["unknown"] | None = Field(
-        None, description="The labels of each alert that fires, or unknown."
-    )
+    alerts: Annotated[
+        list[dict[str, str]] | Literal["unknown"] | None, BeforeValidator(_alerts)
+    ] = Field(None, description="The labels of each alert that fires, or unknown.")
     others: OthersModel | None = None
     paused: bool | None = Field(None, description="Whether a person has paused everything.")
     repeat: Annotated[int, Field(ge=1, le=10_000)] | None = Field(

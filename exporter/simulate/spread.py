@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from itertools import groupby
 
 MOST = 2_000
 """That one shorthand may stand for."""
@@ -37,22 +36,26 @@ def spread(text: str) -> tuple[str, ...]:
 
 def gather(keys: Iterable[str]) -> tuple[str, ...]:
     """The same in the same order, those that count up in shorthand: ``spread`` gives them back."""
-    told: list[str] = []
-    for _, run in groupby(enumerate(keys), key=lambda one: _place(*one)):
-        row = [key for _, key in run]
-        first, last = _NUMBER.fullmatch(row[0]), _NUMBER.fullmatch(row[-1])
-        if len(row) < _LEAST or first is None or last is None:
-            told += row
+    runs: list[list[str]] = []
+    for key in keys:
+        if runs and _following(runs[-1]) == key:
+            runs[-1].append(key)
         else:
-            told.append(f"{first[1]}{{{first[2]}..{last[2]}}}{first[3]}")
-    return tuple(told)
+            runs.append([key])
+    return tuple(text for run in runs for text in _told(run))
 
 
-def _place(at: int, key: str) -> tuple[object, ...]:
-    """The same for neighbours of one run: what is around the number, and where it would begin."""
-    found = _NUMBER.fullmatch(key)
-    if found is None or "{" in key:
-        return (at, key)
-    number = found[2]
-    width = len(number) if number.startswith("0") else 0
-    return found[1], found[3], int(number) - at, width
+def _following(run: list[str]) -> str | None:
+    """What would go on with a run."""
+    first, last = _NUMBER.fullmatch(run[0]), _NUMBER.fullmatch(run[-1])
+    if first is None or last is None or "{" in run[0]:
+        return None
+    width = len(first[2]) if first[2].startswith("0") else 0
+    return f"{first[1]}{int(last[2]) + 1:0{width}}{first[3]}"
+
+
+def _told(run: list[str]) -> list[str]:
+    first, last = _NUMBER.fullmatch(run[0]), _NUMBER.fullmatch(run[-1])
+    if len(run) < _LEAST or first is None or last is None:
+        return run
+    return [f"{first[1]}{{{first[2]}..{last[2]}}}{first[3]}"]
