@@ -52,7 +52,7 @@ class Played:
     deeds: tuple[tuple[timedelta, Deed], ...]
     """With when they were, since the start."""
     stands: tuple[Stand, ...]
-    """Those of rounds in which some decision changed, and the first."""
+    """Those of rounds in which some decision changed, that the test asks about, and the first."""
 
     def stand(self, at: timedelta) -> Stand:
         """How everything stood at a moment: as after the last round up to it."""
@@ -90,16 +90,19 @@ class _Play:
         deeds: list[tuple[timedelta, Deed]] = []
         stands: list[Stand] = []
         changes = Changes()
+        interval = self._scenario.interval
+        asked = {one.at // interval * interval for one in self._scenario.decisions}
         at = timedelta(0)
         while at <= self._scenario.length:
             played = self._round(at)
             name = self._target.name
             gone = changes.gone(name, played.decisions)
-            if changes.take(name, (*played.decisions, *gone)) or not stands:
+            changed = changes.take(name, (*played.decisions, *gone))
+            if changed or not stands or at in asked:
                 stands.append(Stand(at, played.decisions))
             deeds += [(at, deed) for deed in self._simulation.follow(played)]
             rounds += 1
-            at += self._scenario.interval
+            at += interval
         return Played(rounds, tuple(deeds), tuple(stands))
 
     def _round(self, at: timedelta) -> Round:

@@ -120,7 +120,7 @@ def test_a_file_that_is_right_gives_its_tests(tmp_path: Path) -> None:
         ("    components:", "    others: {targets: 2, affected: 3}\n        components:", "write"),
         ("    components:", "    others: {targets: -1, affected: 0}\n        components:", "write"),
         ("    components:", "    paused: 1\n        components:", "must be true or false, not"),
-        ("    components:", "    alerts: x\n        components:", "'x' are no alerts; write a list"),
+        ("    components:", "    alerts: x\n        components:", "'x' are no alerts; write"),
         ("repeat: 2\n        steps: [{for: 1m}]", "repeat: 2", "says not what; write steps: and a"),
         ("repeat: 2\n", "for: 1m\n", "needs how often; write repeat: 10 beside it"),
         ("repeat: 2\n", "repeat: 2\n        for: 1m\n", "does not go with repeat; write it in one"),
