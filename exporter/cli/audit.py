@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from exporter.cli import audit_export, audit_verify
+from exporter.cli import audit_export, audit_report, audit_seal, audit_verify
 from exporter.cli.office.office import Where
 from exporter.cli.office.open import open_orders
 from exporter.cli.options import AsJson, ConfigFile, KeyFile, Url
@@ -27,9 +27,14 @@ from exporter.model.operation import Outcome
 from exporter.wire.operation import OperationBody, OperationDetail
 
 _NOTHING: tuple[object, ...] = (None, "", [], {}, False)
-app = typer.Typer(help="Look at the ledger of operations, and check it.", no_args_is_help=True)
+app = typer.Typer(
+    help="Look at the ledger of operations, check it, and tell what a night was like.",
+    no_args_is_help=True,
+)
 app.command("verify")(audit_verify.verify)
 app.command("export")(audit_export.export)
+app.command("seal")(audit_seal.seal)
+app.command("report")(audit_report.report)
 
 
 @app.command("list")

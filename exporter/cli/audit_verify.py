@@ -13,6 +13,7 @@ from exporter.cli.options import AsJson, ConfigFile
 from exporter.cli.orders import open_ledger
 from exporter.cli.output import Exit, err, fail, friendly, out, print_json
 from exporter.ledger.chain import Head
+from exporter.ledger.gateway import Ledger
 from exporter.ledger.integrity import Inspection, inspect
 from exporter.settings.load import Configuration, load
 
@@ -45,11 +46,13 @@ def verify(
     flaw, end = found.flaw, f"{found.head.seq}:{found.head.hash}"
     if as_json:
         told = None if flaw is None else {"entry": flaw.seq, "problem": flaw.sentence}
-        print_json({"head": end, "entries": found.head.seq, "flaw": told})
+        key = None if found.key is None else {"id": found.key, "since": found.keyed_since}
+        print_json({"head": end, "entries": found.head.seq, "key": key, "flaw": told})
     elif flaw is not None:
         out.print(f"the ledger was changed: {flaw.sentence}", markup=False, soft_wrap=True)
     else:
         out.print(f"{found.head.seq} entries and their rows are as they were written")
+        out.print(_sealed(found))
         out.print(f"head {end}", soft_wrap=True)
     raise typer.Exit(int(Exit.FINE if flaw is None else Exit.UNHEALTHY))
 
@@ -57,13 +60,26 @@ def verify(
 async def _look(configuration: Configuration, known: Head | None) -> Inspection:
     # A damaged row must not keep anybody from being told of it.
     async with open_ledger(configuration, standing=False) as ledger:
-        with reading_progress() as progress:
-            task = progress.add_task("reading", total=None)
-            return await inspect(
-                ledger,
-                known=known,
-                on_progress=lambda done, of: progress.update(task, completed=done, total=of),
-            )
+        return await look_through(ledger, known)
+
+
+async def look_through(ledger: Ledger, known: Head | None) -> Inspection:
+    """Check a whole ledger, with a bar of how far it is."""
+    with reading_progress() as progress:
+        task = progress.add_task("reading", total=None)
+        return await inspect(
+            ledger,
+            known=known,
+            on_progress=lambda done, of: progress.update(task, completed=done, total=of),
+        )
+
+
+def _sealed(found: Inspection) -> str:
+    if found.key is None:
+        return "they have no key: whoever may write to the database could write all of them anew"
+    if found.keyed_since == 1:
+        return f"all have a key, the newest {found.key}"
+    return f"since entry {found.keyed_since} they have a key, the newest {found.key}"
 
 
 def reading_progress() -> Progress:

@@ -15,14 +15,10 @@ from exporter.cli.office.open import open_there
 from exporter.cli.options import AsJson, ConfigFile, KeyFile, Url
 from exporter.cli.output import err, friendly, lay_out, out, print_json, value_text, when_text
 from exporter.model.decision import Result
-from exporter.model.hold import HoldReason
 from exporter.wire.explain import ExplainAnswer, ExplanationBody
+from exporter.wire.explain_words import next_words, since_words
 
 _STYLE = {Result.CLEAR: "green", Result.HOLD: "yellow", Result.ACT: "red"}
-_DOES = {
-    HoldReason.OBSERVING: "it only rehearses",
-    HoldReason.AWAITING_APPROVAL: "a person must say yes to its plan",
-}
 
 
 @friendly
@@ -78,26 +74,16 @@ def _show(one: ExplanationBody) -> None:
     table.add_row("  when", escape(one.condition))
     for number, line in enumerate(_seen(one)):
         table.add_row("" if number else "  sees", line)
-    table.add_row("  since", _since(one))
+    table.add_row("  since", since_words(one))
     for number, line in enumerate(_gates(one)):
         table.add_row("" if number else "  gates", line)
-    table.add_row("  next", _next(one))
+    table.add_row("  next", next_words(one))
     lay_out(table, "")
 
 
 def _seen(one: ExplanationBody) -> list[str]:
     known = [f"{escape(name)} = {escape(value_text(value))}" for name, value in one.values.items()]
     return [*known, *(f"{escape(name)} [magenta]is unknown[/]" for name in one.unknown)]
-
-
-def _since(one: ExplanationBody) -> str:
-    stands = "" if one.since is None else f"; {one.result} since {when_text(one.since)}"
-    if one.waiting is None:
-        what = "not true" if one.result is Result.CLEAR else "not known to be true"
-        return f"{what}, must be for {one.for_}{stands}"
-    count = one.waiting.readings
-    readings = f"{count} reading{'' if count == 1 else 's'}"
-    return f"true since {when_text(one.waiting.since)} on {readings}, for {one.for_}{stands}"
 
 
 def _gates(one: ExplanationBody) -> list[str]:
@@ -113,26 +99,3 @@ def _gates(one: ExplanationBody) -> list[str]:
     if passing:
         lines.append(f"[dim]pass: {passing}[/]")
     return lines
-
-
-def _next(one: ExplanationBody) -> str:
-    if one.result is Result.CLEAR:
-        return "nothing to do"
-    if one.result is Result.ACT:
-        return f"{one.remedy} now"
-    if one.acts_at is not None:
-        return f"{one.remedy} at {when_text(one.acts_at)}, if nothing else changes"
-    untils = [v.until for v in one.verdicts if v.holds and v.until is not None]
-    if set(one.open_ended) <= _DOES.keys():
-        does = " and ".join(_DOES[gate] for gate in one.open_ended)
-        return f"mode {one.mode}: {does}{_not_before(untils)}"
-    return f"unknown: nobody can say when {_and(one.open_ended)} will open{_not_before(untils)}"
-
-
-def _not_before(untils: list[str]) -> str:
-    return f", not before {when_text(max(untils))}" if untils else ""
-
-
-def _and(gates: tuple[HoldReason, ...]) -> str:
-    *most, last = map(str, gates)
-    return f"{', '.join(most)} and {last}" if most else last

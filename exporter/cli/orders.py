@@ -64,8 +64,8 @@ async def open_ledger(
     if path is not None and not create and not path.exists():
         msg = f"there is no ledger at {path}: name the configuration of the daemon (--config.file)"
         fail(msg, Exit.USAGE)
-    url = configuration.storage_url
-    ledger = await Ledger.open(url) if standing else Ledger(url)
+    url, keys = configuration.storage_url, configuration.ledger_keys
+    ledger = await Ledger.open(url, keys=keys) if standing else Ledger(url, keys=keys)
     try:
         yield ledger
     finally:

@@ -15,6 +15,7 @@ from exporter.app.engine import Engine
 from exporter.daemon.bulletin import Bulletin
 from exporter.daemon.chores import Chores
 from exporter.daemon.reloads import Reloads
+from exporter.daemon.reporting import Reporting
 from exporter.daemon.showing import Showing, plans_of
 from exporter.daemon.supervisor import Supervisor
 from exporter.explain import Explanation, explain
@@ -44,6 +45,8 @@ _LOOK_FOR_CHANGES_SECONDS = 10.0
 _LEFT_BEHIND_SECONDS = 10.0
 """At most, between two looks for operations whose owner died; oftener where leases are short."""
 _VERIFY_SECONDS = 3600.0
+_REPORT_SECONDS = 10.0
+"""Between two looks whether the day's report is due."""
 _KEEPINGS = 4
 """How often the lease on the targets is renewed within its length."""
 _PATIENCE_SECONDS = 0.5
@@ -191,6 +194,7 @@ class Daemon:
         self._chores.every(_SWEEP_SECONDS, self.engine.alerts.look)
         self._chores.every(min(_LEFT_BEHIND_SECONDS, self._keeping_seconds), self._left_behind)
         self._chores.every(_VERIFY_SECONDS, self._verify_ledger)
+        self._chores.every(_REPORT_SECONDS, Reporting(lambda: self.engine).look)
         if self._history is not None:
             self._chores.every(FLUSH_SECONDS, self._history.flush_history)
             self._chores.every(PRUNE_SECONDS, self._history.prune_history)

@@ -1,13 +1,14 @@
 """The chain of entries: each one's hash covers its own fields and the hash before it. Pure.
 
-It shows that a row was altered, inserted, reordered or removed; who may do so is the database's.
+It shows that a row was altered, inserted, reordered or removed. Who may write to the database may
+write the whole chain anew, though, unless its hashes have a key (``sealing``).
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -47,7 +48,13 @@ class EntryKind(StrEnum):
     KEY_CREATED = "key_created"
     KEY_REVOKED = "key_revoked"
     OWNER = "owner"
-    """Another process acts for a shard of the targets from now on."""
+    """A process acts for a shard of the targets from now on, which somebody else did, or nobody."""
+    KEYED = "keyed"
+    """From this entry on, hashes are made with a key, or with another one."""
+    REPORTED = "reported"
+    """The report of a day is being sent."""
+    REPORT_TOLD = "report_told"
+    """What became of sending it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,23 +105,45 @@ def digest(entry: Entry) -> str:
 
 
 def link(
-    head: Head, *, operation_id: str | None, kind: EntryKind, at: datetime, body: object
+    head: Head,
+    *,
+    operation_id: str | None,
+    kind: EntryKind,
+    at: datetime,
+    body: object,
+    hashed: Callable[[Entry], str] = digest,
 ) -> Entry:
     """The entry that follows ``head``. ``body`` is plain JSON data without secrets."""
     entry = Entry(head.seq + 1, operation_id, str(kind), at, canonical(body), head.hash)
-    return replace(entry, hash=digest(entry))
+    return replace(entry, hash=hashed(entry))
 
 
-def verify(entries: Iterable[Entry], head: Head, *, start: Head | None = None) -> Flaw | None:
-    """Return the first flaw of the entries after ``start`` (the beginning) up to ``head``."""
+def wrong_hash(entry: Entry) -> Flaw | None:
+    """Whether an entry without a key has another hash than its own."""
+    if entry.hash == digest(entry):
+        return None
+    return Flaw(entry.seq, f"entry {entry.seq} was altered: its hash does not fit it")
+
+
+def verify(
+    entries: Iterable[Entry],
+    head: Head,
+    *,
+    start: Head | None = None,
+    hash_flaw: Callable[[Entry], Flaw | None] = wrong_hash,
+) -> Flaw | None:
+    """Return the first flaw of the entries after ``start`` (the beginning) up to ``head``.
+
+    ``hash_flaw`` judges an entry's hash; where keys are used, ``sealing.Seals`` does.
+    """
     before = start or Head()
     for entry in entries:
         if entry.seq != before.seq + 1:
             return Flaw(before.seq + 1, f"entry {before.seq + 1} is missing or out of order")
         if entry.prev_hash != before.hash:
             return Flaw(entry.seq, f"entry {entry.seq} does not follow the entry before it")
-        if entry.hash != digest(entry):
-            return Flaw(entry.seq, f"entry {entry.seq} was altered: its hash does not fit it")
+        if (flaw := hash_flaw(entry)) is not None:
+            return flaw
         before = Head(entry.seq, entry.hash)
     if before.seq < head.seq:
         return Flaw(before.seq + 1, f"entries after {before.seq} are missing; {head.seq} is known")

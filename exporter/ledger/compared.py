@@ -6,7 +6,6 @@ Entries are chained; the tables beside them are not, and this is what notices a 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +13,7 @@ from sqlalchemy import Column, ColumnElement, Connection, Engine, Table, exists,
 
 from exporter.ledger import retold
 from exporter.ledger.chain import Entry, EntryKind, Flaw
+from exporter.ledger.engine import one_moment
 from exporter.ledger.rows import Row
 from exporter.ledger.tables import (
     api_keys,
@@ -25,13 +25,15 @@ from exporter.ledger.tables import (
     operation_items,
     operations,
     pauses,
+    reports,
     resets,
 )
 
-_MADE_BY_ENTRIES = (decisions, pauses, resets, identities, api_keys)
+_MADE_BY_ENTRIES = (decisions, pauses, resets, identities, api_keys, reports)
 _ENDED = {
     "pauses": (pauses.c.lifted_at, pauses.c.lifted_by),
     "api_keys": (api_keys.c.revoked_at, api_keys.c.revoked_by),
+    "reports": (reports.c.told_at, reports.c.outcome),
 }
 _UNREADABLE = (ValueError, TypeError, AttributeError, KeyError, IndexError)
 """What reading a row raises whose text is not what was written."""
@@ -39,30 +41,22 @@ _UNREADABLE = (ValueError, TypeError, AttributeError, KeyError, IndexError)
 
 @dataclass(slots=True)
 class Seen:
-    """What is carried from page to page: rows that were ended, and who holds which shard."""
+    """What is carried from page to page: rows that were ended, who holds which shard, the key."""
 
     ended: dict[tuple[str, int], Mapping[str, Any]] = field(default_factory=dict)
     owners: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    key: str | None = None
+    """The key that entries are written with."""
 
 
 def compare(engine: Engine, page: Sequence[Entry], seen: Seen, *, last: bool) -> Flaw | None:
     """The first row of these entries that does not say what they do; all leftovers at the last."""
-    with _one_moment(engine) as connection:
+    with one_moment(engine) as connection:
         try:
             return next(_flaws(connection, page, seen, last=last), None)
         except _UNREADABLE as error:
             first = page[0].seq if page else 0
             return Flaw(first, f"a row that entries from {first} on made cannot be read: {error}")
-
-
-@contextmanager
-def _one_moment(engine: Engine) -> Iterator[Connection]:
-    """A transaction whose statements all see the same rows, which SQLite's do anyway."""
-    with engine.connect() as connection:
-        if connection.dialect.name == "postgresql":
-            connection.execution_options(isolation_level="REPEATABLE READ")
-        with connection.begin():
-            yield connection
 
 
 def _flaws(
@@ -79,6 +73,8 @@ def _flaws(
         yield from _of_endings(connection, seen)
         yield from _of_owners(connection, seen)
         yield from _untold(connection)
+        if connection.scalar(select(head.c.key)) != seen.key:
+            yield Flaw(end, "the head's key is not the one that entries are written with")
 
 
 def _of_operations(connection: Connection, page: Sequence[Entry]) -> Iterator[Flaw]:
@@ -135,6 +131,8 @@ def _carry(page: Sequence[Entry], seen: Seen) -> None:
     for entry in page:
         if (ended := retold.ending(entry)) is not None:
             seen.ended[ended[:2]] = ended[2]
+        if entry.kind == EntryKind.KEYED:
+            seen.key = entry.data["key"]
         if entry.kind == EntryKind.OWNER:
             body = entry.data
             seen.owners[body["shard"]] = {name: body[name] for name in ("holder", "epoch")}

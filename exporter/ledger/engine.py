@@ -8,20 +8,24 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable
-from datetime import timedelta
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy import text as sql
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from exporter.ledger.sealing import NO_KEYS, ChainKeys
 from exporter.model.errors import ConfigurationError
 
 LOCK_WAIT = timedelta(seconds=5)
 """How long a writer waits for another process before it gives up."""
 POSTGRESQL_CONNECTIONS = 4
 _WRITES = "ledger_writes"
+_KEYS = "ledger_keys"
 _CONNECT_SECONDS = 5
 _RETRY_SECONDS = 0.02
 _DEAD_PEER = {
@@ -64,8 +68,18 @@ def make_folder(url: URL) -> None:
         Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
 
 
-def connect(url: URL, *, lock_wait: timedelta = LOCK_WAIT) -> Engine:
-    """An engine for Store and Standing. Nothing is opened yet."""
+def connect(url: URL, *, lock_wait: timedelta = LOCK_WAIT, keys: ChainKeys = NO_KEYS) -> Engine:
+    """An engine for Store and Standing, which writes with these keys. Nothing is opened yet."""
+    return _connect(url, lock_wait).execution_options(**{_KEYS: keys})
+
+
+def keys_of(connection: Connection) -> ChainKeys:
+    """The keys that its engine writes with."""
+    keys: ChainKeys = connection.get_execution_options().get(_KEYS, NO_KEYS)
+    return keys
+
+
+def _connect(url: URL, lock_wait: timedelta) -> Engine:
     if url.get_backend_name() == "sqlite":
         engine = create_engine(url, connect_args={"timeout": lock_wait.total_seconds()})
         event.listen(engine, "connect", _prepare_sqlite(lock_wait))
@@ -85,6 +99,25 @@ def connect(url: URL, *, lock_wait: timedelta = LOCK_WAIT) -> Engine:
 def for_writing(engine: Engine) -> Engine:
     """The same engine, whose transactions lock before they read."""
     return engine.execution_options(**{_WRITES: True})
+
+
+@contextmanager
+def one_moment(engine: Engine) -> Iterator[Connection]:
+    """A transaction whose statements all see the same rows, which SQLite's do anyway."""
+    with engine.connect() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.execution_options(isolation_level="REPEATABLE READ")
+        with connection.begin():
+            yield connection
+
+
+def database_now(connection: Connection) -> datetime:
+    """The database's own clock, the same for every process that uses it."""
+    if connection.dialect.name == "postgresql":
+        found: datetime = connection.scalars(sql("SELECT clock_timestamp()")).one()
+        return found.astimezone(UTC)
+    shown = connection.scalars(sql("SELECT strftime('%Y-%m-%dT%H:%M:%f', 'now')")).one()
+    return datetime.fromisoformat(str(shown)).replace(tzinfo=UTC)
 
 
 def _prepare_sqlite(

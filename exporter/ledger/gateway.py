@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial, wraps
 from threading import Lock
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
@@ -23,6 +23,8 @@ from exporter.ledger.engine import (
     make_folder,
     place,
 )
+from exporter.ledger.period import Period
+from exporter.ledger.sealing import NO_KEYS, ChainKeys
 from exporter.ledger.standing import Delta, Standing
 from exporter.ledger.store import Store
 from exporter.ledger.trouble import is_trouble, unavailable
@@ -71,11 +73,15 @@ class Ledger:
     unpause = _call(Store.unpause, writes=True)
     reset_breaker = _call(Store.reset_breaker, writes=True)
     note_identity = _call(Store.note_identity, writes=True)
+    seal = _call(Store.seal, writes=True)
+    begin_report = _call(Store.begin_report, writes=True)
+    end_report = _call(Store.end_report, writes=True)
     add_key = _call(Store.add_key, writes=True)
     revoke_key = _call(Store.revoke_key, writes=True)
     api_keys = _call(Store.api_keys, writes=False)
     pauses = _call(Store.pauses, writes=False)
     head = _call(Store.head, writes=False)
+    key_id = _call(Store.key_id, writes=False)
     operation = _call(Store.operation, writes=False)
     operations = _call(Store.operations, writes=False)
     items = _call(Store.items, writes=False)
@@ -95,11 +101,13 @@ class Ledger:
         *,
         on_failure: Callable[[], None] = lambda: None,
         lock_wait: timedelta = LOCK_WAIT,
+        keys: ChainKeys = NO_KEYS,
     ) -> None:
         """Open nothing yet. ConfigurationError when the URL cannot be one of a ledger's."""
+        self.keys = keys
         self._url = ledger_url(url)
         self._place = place(self._url)
-        self._engine = connect(self._url, lock_wait=lock_wait)
+        self._engine = connect(self._url, lock_wait=lock_wait, keys=keys)
         self._on_failure = on_failure
         threads = 1 if self._engine.dialect.name == "sqlite" else POSTGRESQL_CONNECTIONS
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="ledger")
@@ -117,13 +125,14 @@ class Ledger:
         on_failure: Callable[[], None] = lambda: None,
         lock_wait: timedelta = LOCK_WAIT,
         required: bool = True,
+        keys: ChainKeys = NO_KEYS,
     ) -> Self:
         """Create the folder, bring the tables up to date, and load the standing.
 
         LedgerUnavailableError when it cannot be used now; with ``required`` false it is returned
         all the same, not ``available``, and each call tries again.
         """
-        ledger = cls(url, on_failure=on_failure, lock_wait=lock_wait)
+        ledger = cls(url, on_failure=on_failure, lock_wait=lock_wait, keys=keys)
         try:
             await ledger.refresh()
         except LedgerUnavailableError:
@@ -147,6 +156,13 @@ class Ledger:
             if not self._available:
                 await self._run(Store.probe, writes=True)
             self.standing.apply(await self._run(self._fetch, writes=False))
+
+    async def period(self, since: datetime) -> Period:
+        """What happened since then, for a report.
+
+        It reads for a while, so it goes past the thread that rounds need: reading waits for nobody.
+        """
+        return await asyncio.to_thread(self._in_thread, lambda store: store.period(since))
 
     async def close(self) -> None:
         """Finish the calls under way, and let go of the database."""

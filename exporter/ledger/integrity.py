@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 
 from exporter.ledger.chain import Entry, Flaw, Head, verify
 from exporter.ledger.compared import Seen
+from exporter.ledger.sealing import Seals
 
 if TYPE_CHECKING:
     from exporter.ledger.gateway import Ledger
 
 PAGE = 1_000
 """Entries read at once: what else wants the ledger waits no longer than for these."""
-_UNREADABLE = (ValueError, TypeError, AttributeError)
+_UNREADABLE = (ValueError, TypeError, AttributeError, KeyError)
 """What reading a row raises whose text is not what was written."""
 
 
@@ -28,6 +29,10 @@ class Inspection:
 
     head: Head
     flaw: Flaw | None = None
+    key: str | None = None
+    """The id of the key that the newest entries have."""
+    keyed_since: int | None = None
+    """The first entry that has one; what is before it, only that entry's own hash protects."""
 
 
 async def inspect(
@@ -48,27 +53,31 @@ async def inspect(
         return Inspection(head, Flaw(head.seq + 1, told))
     if known is not None and known.seq == 0 and known != Head():
         return Inspection(head, _another(known))
-    before, seen = Head(), Seen()
+    before, seen, seals = Head(), Seen(), Seals(ledger.keys)
     while True:
         try:
             read = await ledger.chain(after=before.seq, limit=page)
             entries = tuple(entry for entry in read if entry.seq <= head.seq)
             more = len(read) == page and read[-1].seq < head.seq
             end = Head(read[-1].seq, read[-1].hash) if more else head
-            flaw = await asyncio.to_thread(_chained, entries, before, end, known)
+            flaw = await asyncio.to_thread(_chained, entries, before, end, known, seals)
         except _UNREADABLE as error:
             told = f"an entry after {before.seq} cannot be read: {error}"
             return Inspection(head, Flaw(before.seq + 1, told))
         if flaw is None:
             flaw = await ledger.compare(entries, seen, last=not more)
+        if flaw is None and not more:
+            flaw = seals.end(head)
         if flaw is not None or not more:
-            return Inspection(head, flaw)
+            return Inspection(head, flaw, seals.key_id, seals.since)
         before = end
         on_progress(before.seq, head.seq)
 
 
-def _chained(entries: Sequence[Entry], start: Head, end: Head, known: Head | None) -> Flaw | None:
-    flaw = verify(entries, end, start=start)
+def _chained(
+    entries: Sequence[Entry], start: Head, end: Head, known: Head | None, seals: Seals
+) -> Flaw | None:
+    flaw = verify(entries, end, start=start, hash_flaw=seals.flaw)
     if flaw is None and known is not None:
         named = (entry for entry in entries if entry.seq == known.seq)
         if any(entry.hash != known.hash for entry in named):

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-from exporter.ledger import keys, opening, orders, proposals
+from exporter.ledger import dispatches, keys, opening, orders, proposals
+from exporter.ledger.dispatches import Dispatch
 from exporter.ledger.journal import Journal, writing
 from exporter.ledger.reads import Reads
 from exporter.model.identity import Identity
 from exporter.model.keys import ApiKey, Role
-from exporter.model.operation import Operation, Request
+from exporter.model.operation import Fence, Operation, Request
 from exporter.model.orders import BreakerName, Pause, PauseScope, Reset
 
 
@@ -115,6 +116,35 @@ class OrderStore(Reads):
             orders.identity(
                 journal, target, identity, accepted_by=accepted_by, reason=reason, now=now
             )
+
+    def begin_report(
+        self,
+        day: str,
+        *,
+        notifier: str,
+        owner: str,
+        fence: Fence,
+        since: datetime,
+        furthest: datetime,
+        now: datetime,
+    ) -> Dispatch | None:
+        """Take the report of a day, to send it; None when it needs no sending. StoppedError."""
+        with writing(self._engine) as journal:
+            return dispatches.begin(
+                journal,
+                day,
+                notifier=notifier,
+                owner=owner,
+                fence=fence,
+                since=since,
+                furthest=furthest,
+                now=now,
+            )
+
+    def end_report(self, report: int, outcome: str, *, why: str, now: datetime) -> None:
+        """Note what became of a report that was sent."""
+        with writing(self._engine) as journal:
+            dispatches.end(journal, report, outcome, why=why, now=now)
 
     def api_keys(self) -> tuple[ApiKey, ...]:
         """Every key there ever was, oldest first."""

@@ -1,19 +1,22 @@
 """Who acts for a shard of the targets: one row, by the database's clock. In one transaction.
 
-Renewing leaves no entry; the chain tells only when a shard changes hands.
+Renewing in time leaves no entry; the chain tells when a shard changes hands, and when nobody had
+it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, insert, select, text, update
+from sqlalchemy import insert, select, update
 
 from exporter.ledger.chain import EntryKind
+from exporter.ledger.engine import database_now
 from exporter.ledger.journal import Journal
 from exporter.ledger.rows import Row
 from exporter.ledger.tables import leases
+from exporter.ledger.texts import clean
 from exporter.model.errors import StoppedError
 from exporter.model.hold import HoldReason
 from exporter.model.operation import Fence
@@ -43,9 +46,11 @@ def acquire(journal: Journal, shard: str, *, holder: str, length: timedelta) -> 
         journal.connection.execute(insert(leases), {"shard": shard, **values})
     else:
         journal.connection.execute(update(leases).where(leases.c.shard == shard).values(values))
-    if not mine:
+    idle_since = row["until"] if row is not None and row["until"] < now else None
+    if not mine or idle_since is not None:
         body = {"shard": shard, "holder": holder, "epoch": epoch}
         body["before"] = None if row is None else row["holder"]
+        body["idle_since"] = clean(idle_since)
         journal.append(EntryKind.OWNER, None, at=now, body=body)
     return lease
 
@@ -66,15 +71,6 @@ def check(journal: Journal, fence: Fence) -> None:
         raise StoppedError(str(HoldReason.NOT_OWNER), f"{holder} acts for these targets now")
     if row["until"] <= database_now(journal.connection):
         raise StoppedError(str(HoldReason.NOT_OWNER), "the lease on these targets has ended")
-
-
-def database_now(connection: Connection) -> datetime:
-    """The database's own clock, the same for every process that uses it."""
-    if connection.dialect.name == "postgresql":
-        found: datetime = connection.scalars(text("SELECT clock_timestamp()")).one()
-        return found.astimezone(UTC)
-    shown = connection.scalars(text("SELECT strftime('%Y-%m-%dT%H:%M:%f', 'now')")).one()
-    return datetime.fromisoformat(str(shown)).replace(tzinfo=UTC)
 
 
 def _row(journal: Journal, shard: str) -> Row | None:

@@ -12,6 +12,7 @@ from exporter.ledger.chain import Entry, Flaw, Head
 from exporter.ledger.compared import Seen, compare
 from exporter.ledger.decided import DecisionRecord, newest_of_each, record_of
 from exporter.ledger.ids import normalise
+from exporter.ledger.period import Period, read_period
 from exporter.ledger.rows import operation_of
 from exporter.ledger.tables import decisions, entries, head, operation_items, operations
 from exporter.ledger.texts import item_key
@@ -29,6 +30,11 @@ class Reads(Archive):
         with self._engine.connect() as connection:
             row = connection.execute(select(head.c.seq, head.c.hash)).one()
             return Head(row.seq, row.hash)
+
+    def key_id(self) -> str | None:
+        """Which key entries are written with, if they are with any."""
+        with self._engine.connect() as connection:
+            return connection.scalar(select(head.c.key))
 
     def operations(  # noqa: PLR0913 - one argument a filter
         self,
@@ -138,6 +144,10 @@ class Reads(Archive):
             query = query.where(columns.seq < before)
         with self._engine.connect() as connection:
             return tuple(record_of(row) for row in connection.execute(query).mappings())
+
+    def period(self, since: datetime) -> Period:
+        """What happened since then, for a report."""
+        return read_period(self._engine, since)
 
     def latest_decisions(self, *, target: str | None = None) -> tuple[DecisionRecord, ...]:
         """The last recorded change of every subject, newest first."""

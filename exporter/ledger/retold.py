@@ -56,6 +56,9 @@ def row(entry: Entry) -> tuple[str, dict[str, Any]] | None:
             return "identities", {**body, "at": at}
         case EntryKind.KEY_CREATED:
             return "api_keys", {**body, "created_at": at}
+        case EntryKind.REPORTED:
+            moments = {name: _moment(body[name]) for name in ("since", "until")}
+            return "reports", {**body, **moments, "at": at}
         case _:
             return None
 
@@ -69,6 +72,9 @@ def ending(entry: Entry) -> tuple[str, int, dict[str, Any]] | None:
         case EntryKind.KEY_REVOKED:
             columns = {"revoked_at": entry.at, "revoked_by": entry.data["revoked_by"]}
             return "api_keys", entry.data["key"], columns
+        case EntryKind.REPORT_TOLD:
+            columns = {"told_at": entry.at, "outcome": entry.data["outcome"]}
+            return "reports", entry.data["report"], columns
         case _:
             return None
 

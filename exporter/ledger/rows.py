@@ -66,7 +66,7 @@ _IN_BODY = (
 def opening_body(row: Row, request: Request, plan: Plan | None) -> dict[str, Any]:
     """What the first entry of an operation says: the whole row, and the plan behind it."""
     body = {name: row[name] for name in _IN_BODY} | {"allow": clean(request.allow)}
-    body["asked_at"] = clean(request.asked_at)
+    body |= {"asked_at": clean(request.asked_at), "true_since": clean(request.true_since)}
     if plan is not None:
         # What was asked for may say more than the plan that came of it.
         body["asked"] = clean(request.arguments) if request.by_person else {}

@@ -14,6 +14,7 @@ from sqlalchemy import Engine, update
 
 from exporter.ledger import leases, opening, ownership, progress, proposals
 from exporter.ledger.decided import Decided
+from exporter.ledger.engine import keys_of
 from exporter.ledger.journal import writing
 from exporter.ledger.order_store import OrderStore
 from exporter.ledger.ownership import ShardLease
@@ -244,6 +245,13 @@ class Store(OrderStore):
     def note_changes(self, decisions: Iterable[Decision], now: datetime) -> tuple[Decision, ...]:
         """Record the decisions whose result or reason changed, and return them."""
         return self._decided.note(decisions, now=now)
+
+    def seal(self) -> bool:
+        """Have every entry from now on hashed with the key; False when they are already."""
+        before = self.key_id()
+        with writing(self._engine, sealing=True) as journal:
+            current = keys_of(journal.connection).current
+        return current is not None and current.id != before
 
     def probe(self) -> None:
         """Write without changing anything, to see whether the ledger can be written."""

@@ -38,6 +38,8 @@ head = Table(
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("seq", BIG, nullable=False),
     Column("hash", Text, nullable=False),
+    # The id of the key that hashes are made with, if there is one.
+    Column("key", Text),
     CheckConstraint("id = 1", name="one_row"),
 )
 """One row: the newest entry. Whoever writes locks it first."""
@@ -201,6 +203,21 @@ api_keys = Table(
     Column("created_by", Text, nullable=False),
     Column("revoked_at", UtcTime),
     Column("revoked_by", Text),
+)
+
+reports = Table(
+    "reports",
+    metadata,
+    _made_by_entry(),
+    Column("at", UtcTime, nullable=False),
+    # The date in the report's time zone; who sends it, to whom, and what it is about.
+    Column("day", Text, nullable=False),
+    Column("notifier", Text, nullable=False),
+    Column("owner", Text, nullable=False),
+    Column("since", UtcTime, nullable=False),
+    Column("until", UtcTime, nullable=False),
+    Column("told_at", UtcTime),
+    Column("outcome", Text),
 )
 
 leases = Table(

@@ -1,6 +1,6 @@
 """The page that documents every metric, made from the catalogue.
 
-``python -m exporter.metrics.document > docs/metrics.md`` writes it; a test compares the two.
+``make docs`` writes it; a test compares the two.
 """
 
 from __future__ import annotations
@@ -22,8 +22,7 @@ _HEAD = f"""\
 # Metrics
 
 Served at `/metrics` (`--web.telemetry-path`), as Prometheus text or OpenMetrics. Every name begins
-with `{PREFIX}`. This page is made from the catalogue in the code:
-`python -m exporter.metrics.document > docs/metrics.md`.
+with `{PREFIX}`. This page is made from the catalogue in the code, by `make docs`.
 
 restate-medic reads on timers of its own, not when it is scraped: when, says
 `component_last_run_timestamp_seconds`. A value whose reading failed stays until it is stale (three

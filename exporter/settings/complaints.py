@@ -17,6 +17,7 @@ from exporter.policy.document import Document
 from exporter.policy.words import did_you_mean
 from exporter.settings.alertmanager import AlertmanagerSettings, BasicAuthSettings
 from exporter.settings.files import line
+from exporter.settings.report import ReportSettings
 from exporter.settings.schema import ENV_PREFIX, Settings
 from exporter.settings.secrets import SecretRef
 from exporter.settings.sections import (
@@ -42,6 +43,7 @@ SECTIONS: Mapping[str, type[BaseModel]] = {
     "heartbeat": HeartbeatSettings,
     "storage": StorageSettings,
     "limits": LimitSettings,
+    "report": ReportSettings,
     "history": HistorySettings,
     "alertmanager": AlertmanagerSettings,
     "basic_auth": BasicAuthSettings,
@@ -51,6 +53,8 @@ SECTIONS: Mapping[str, type[BaseModel]] = {
     "admin_token": SecretRef,
     "api_key": SecretRef,
     "webhook": SecretRef,
+    "hmac_key": SecretRef,
+    "old_hmac_keys": SecretRef,
 }
 """What keys there are, by the key around them."""
 _MENDS: Mapping[str, str] = {

@@ -1,6 +1,6 @@
 """The page that documents every key of the configuration, made from the settings' models.
 
-``python -m exporter.settings.document > docs/configuration.md`` writes it; a test compares the two.
+``make docs`` writes it; a test compares the two.
 What a key means is the docstring under it, what a section is its class's.
 """
 
@@ -32,8 +32,7 @@ _HEAD = f"""\
 # Configuration
 
 One YAML file, named by `--config.file` or `{CONFIG_FILE_VARIABLE}`. This page is made from the
-code that reads it: `python -m exporter.settings.document > docs/configuration.md`. Policies are
-files of their own, which `policies` names.
+code that reads it, by `make docs`. Policies are files of their own, which `policies` names.
 
 - A flag wins over an environment variable, that over the file, that over the default.
 - Relative paths begin where the configuration file is; those in a target file or a web

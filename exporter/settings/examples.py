@@ -41,6 +41,7 @@ alertmanager:
 notifiers:
   ops: {webhook: {file: secrets/slack}}
   log: {webhook: {env: RELAY_URL}, format: json}
+report: {notifier: ops, at: "07:00", timezone: Europe/Berlin}
 
 web_listen_address: 0.0.0.0:9970
 web_config_file: web.yaml

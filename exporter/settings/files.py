@@ -10,7 +10,11 @@ from exporter.model.errors import ConfigurationError
 from exporter.model.redact import redact_text
 from exporter.policy.document import Document, DocumentError, Mark, read_document
 
-_SECRETS = ("ingress_token", "admin_token", "api_key", "webhook", "token", "password")
+_SECRETS = (
+    *("ingress_token", "admin_token", "api_key", "webhook", "token", "password"),
+    "hmac_key",
+)
+_LISTS_OF_SECRETS = ("old_hmac_keys",)
 _SECTIONS_WITH_SECRETS = ("dalp", "basic_auth")
 
 
@@ -61,9 +65,16 @@ def with_secrets(base: Path, section: object) -> object:
     for inner in _SECTIONS_WITH_SECRETS:
         if isinstance(section.get(inner), dict):
             section = section | {inner: with_secrets(base, section[inner])}
-    refs = {key: section.get(key) for key in _SECRETS}
-    return section | {
-        key: {**ref, "file": str(base / ref["file"])}
-        for key, ref in refs.items()
-        if isinstance(ref, dict) and isinstance(ref.get("file"), str)
-    }
+    lists = {key: section[key] for key in _LISTS_OF_SECRETS if isinstance(section.get(key), list)}
+    refs = {key: section[key] for key in _SECRETS if key in section}
+    return (
+        section
+        | {key: _beside(base, ref) for key, ref in refs.items()}
+        | {key: [_beside(base, ref) for ref in some] for key, some in lists.items()}
+    )
+
+
+def _beside(base: Path, ref: object) -> object:
+    if isinstance(ref, dict) and isinstance(ref.get("file"), str):
+        return {**ref, "file": str(base / ref["file"])}
+    return ref

@@ -20,6 +20,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
+from exporter.ledger.sealing import ChainKeys
 from exporter.model.errors import ConfigurationError
 from exporter.model.target import Target
 from exporter.model.token import TokenKind, expiry_of, kind_of
@@ -82,6 +83,14 @@ class Configuration:
         if not url.startswith(_SQLITE):
             return url
         return f"{_SQLITE}{self.base / url.removeprefix(_SQLITE)}"
+
+    @property
+    def ledger_keys(self) -> ChainKeys:
+        """The keys of the ledger's chain, read now. ConfigurationError when one is gone."""
+        try:
+            return self.settings.storage.keys
+        except ValueError as error:
+            raise ConfigurationError([f"storage: {error}"]) from error
 
     @property
     def ledger_file(self) -> Path | None:
@@ -246,8 +255,9 @@ def _beside(base: Path, given: dict[str, Any]) -> dict[str, Any]:
     """The same, with secret files that are relative beside the configuration file."""
     result = dict(given)
     targets, notifiers = given.get("targets"), given.get("notifiers")
-    if "alertmanager" in given:
-        result["alertmanager"] = with_secrets(base, given["alertmanager"])
+    for name in ("alertmanager", "storage"):
+        if name in given:
+            result[name] = with_secrets(base, given[name])
     if isinstance(targets, list):
         result["targets"] = [with_secrets(base, target) for target in targets]
     if isinstance(notifiers, dict):

@@ -32,6 +32,7 @@ from exporter.settings.fields import (
     plain_name,
     problem,
 )
+from exporter.settings.report import ReportSettings
 from exporter.settings.sections import (
     HistorySettings,
     LimitSettings,
@@ -74,6 +75,8 @@ class Settings(BaseSettings):
     """The Restate environments to watch; at least one, here or in a target file."""
     notifiers: dict[str, NotifierSettings] = Field(default_factory=dict)
     """Where policies tell people something, by the names that policies use."""
+    report: ReportSettings | None = None
+    """Who is told each day what the night was like. Without it nobody is."""
     alertmanager: AlertmanagerSettings | None = None
     """Whose alerts and silences hold policies. Without it none do."""
     history: HistorySettings = HistorySettings()
@@ -134,6 +137,15 @@ class Settings(BaseSettings):
             except ValueError as error:
                 raise problem((name,), str(error)) from error
         return notifiers
+
+    @field_validator("report")
+    @classmethod
+    def _to_somebody(
+        cls, report: ReportSettings | None, info: ValidationInfo
+    ) -> ReportSettings | None:
+        if report is not None and "notifiers" in info.data:
+            report.refuse_unknown(info.data["notifiers"])
+        return report
 
     @field_validator("web_listen_address")
     @classmethod

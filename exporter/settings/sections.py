@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, field_validator
 
+from exporter.ledger.sealing import ChainKey, ChainKeys
 from exporter.model.operation import Window
 from exporter.model.target import is_placeholder
 from exporter.notify import split_webhook
@@ -50,12 +51,51 @@ class NotifierSettings(Section):
         return ref
 
 
+_SHORTEST_KEY = 32
+
+
+def _long_enough(ref: SecretRef) -> None:
+    if len(ref.read()) < _SHORTEST_KEY:
+        msg = (
+            f"the key is too short; write {_SHORTEST_KEY} characters or more: openssl rand -hex 32"
+        )
+        raise ValueError(msg)
+
+
+def _key(ref: SecretRef) -> ChainKey:
+    return ChainKey(ref.read().encode())
+
+
 class StorageSettings(Section):
     """The ledger's database."""
 
     url: str = DEFAULT_STORAGE
     """``sqlite:///FILE``, relative to the configuration (four slashes: absolute), or
     ``postgresql://USER@HOST/NAME``; the password is best left to ``PGPASSFILE``."""
+    hmac_key: SecretRef | None = None
+    """With it, nobody who may write to the database alone can write the chain anew."""
+    old_hmac_keys: tuple[SecretRef, ...] = ()
+    """Those that entries were written with before, to check these."""
+
+    @field_validator("hmac_key")
+    @classmethod
+    def _a_key(cls, ref: SecretRef | None) -> SecretRef | None:
+        if ref is not None:
+            _long_enough(ref)
+        return ref
+
+    @field_validator("old_hmac_keys")
+    @classmethod
+    def _keys(cls, refs: tuple[SecretRef, ...]) -> tuple[SecretRef, ...]:
+        for ref in refs:
+            _long_enough(ref)
+        return refs
+
+    @property
+    def keys(self) -> ChainKeys:
+        """The keys themselves, read now. ValueError when one is not there any more."""
+        current = None if self.hmac_key is None else _key(self.hmac_key)
+        return ChainKeys(current, tuple(map(_key, self.old_hmac_keys)))
 
     @field_validator("url")
     @classmethod

@@ -62,7 +62,7 @@ class Shell:
 @pytest.fixture
 def places(tmp_path: Path) -> Path:
     """A root with the folders that an installation makes."""
-    for folder in ("etc/restate-medic", "var/lib/restate-medic", "var/backups"):
+    for folder in ("etc/restate-medic", "var/lib/restate-medic"):
         (tmp_path / folder).mkdir(parents=True)
     return tmp_path
 
@@ -119,7 +119,7 @@ def test_the_page_can_be_typed_from_start_to_end(
     assert heads[0] == heads[1], "the restored ledger ends where the backup does"
     assert [o["outcome"] for o in medic.operations("--policy", "re-register")] == ["verified"]
     medic.await_ready()
-    exported = (places / "var/backups/restate-medic.jsonl").read_text().splitlines()
+    exported = (places / "var/lib/restate-medic/audit.jsonl").read_text().splitlines()
     assert len(exported) == int(heads[-1].partition(":")[0])
 
 

@@ -49,12 +49,13 @@ def test_a_whole_ledger_is_told_with_its_head(folder: Folder) -> None:
     """The head can be kept elsewhere, and given again."""
     result = folder.run("audit", "verify")
     assert result.exit_code == 0, result.output
-    first, second = result.stdout.splitlines()
+    first, key, second = result.stdout.splitlines()
     assert first == "3 entries and their rows are as they were written"
+    assert key.startswith("they have no key: ")
     head = second.removeprefix("head ")
     assert folder.run("audit", "verify", "--head", head).exit_code == 0
     told = json.loads(folder.run("audit", "verify", "--json").stdout)
-    assert told == {"head": head, "entries": 3, "flaw": None}
+    assert told == {"head": head, "entries": 3, "key": None, "flaw": None}
     later = f"4:{'0' * 64}"
     cut = folder.run("audit", "verify", "--head", later)
     assert (cut.exit_code, cut.stdout) == (
@@ -86,6 +87,62 @@ def test_a_head_that_is_none_is_refused(folder: Folder) -> None:
     result = folder.run("audit", "verify", "--head", "3")
     assert result.exit_code == 2
     assert "write SEQ:HASH" in result.stderr
+
+
+def test_a_ledger_is_sealed_with_a_key(folder: Folder) -> None:
+    """Until then nothing is written with it; afterwards it is needed to check."""
+    (folder.path / "key").write_text("k" * 32)
+    plain = folder.file.read_text()
+    folder.file.write_text(plain + "storage: {hmac_key: {file: key}}\n")
+    refused = folder.run("pause", "--all", "--reason", "x")
+    assert refused.exit_code == 3
+    assert "run restate-medic audit seal once" in refused.stderr
+    assert "none of the 3 entries has a key" in folder.run("audit", "verify").stdout
+    sealed = folder.run("audit", "seal")
+    assert sealed.exit_code == 0, sealed.output
+    assert sealed.stdout.startswith("from now on entries have key ")
+    assert folder.run("audit", "seal").stdout.startswith("entries have already key ")
+    assert folder.run("pause", "--all", "--reason", "x").exit_code == 0
+    whole = folder.run("audit", "verify")
+    assert (whole.exit_code, "since entry 4 they have a key" in whole.stdout) == (0, True)
+    told = json.loads(folder.run("audit", "verify", "--json").stdout)
+    assert told["key"]["since"] == 4
+    folder.file.write_text(plain)
+    without = folder.run("audit", "verify")
+    assert without.exit_code == 1
+    assert "no key is configured: give it in storage.hmac_key" in without.stdout
+    assert folder.run("unpause", "--all").exit_code == 3
+
+
+def test_what_was_changed_is_not_sealed(folder: Folder) -> None:
+    """Nor anything without a key."""
+    assert "there is no key" in folder.run("audit", "seal").stderr
+    (folder.path / "key").write_text("k" * 32)
+    folder.file.write_text(folder.file.read_text() + "storage: {hmac_key: {file: key}}\n")
+    forge(folder, "UPDATE entries SET body = '{}' WHERE seq = 2")
+    refused = folder.run("audit", "seal")
+    assert (refused.exit_code, "entry 2 was altered" in refused.stdout) == (1, True)
+
+
+def test_a_report_is_written_in_three_formats(folder: Folder) -> None:
+    """And --since is refused with what to write."""
+    text = folder.run("audit", "report")
+    assert text.exit_code == 0, text.output
+    assert text.stdout.startswith("# restate-medic\n")
+    assert folder.run("audit", "report", "--format", "html").stdout.startswith("<!doctype html>")
+    body = json.loads(folder.run("audit", "report", "--format", "json", "--since", "7d").stdout)
+    assert body["targets"] == ["prod"]
+    wrong = folder.run("audit", "report", "--since", "yesterday")
+    assert (wrong.exit_code, "write a number with a unit" in wrong.stderr) == (2, True)
+
+
+def test_policies_that_are_broken_do_not_keep_the_report_from_anybody(folder: Folder) -> None:
+    """It says that nobody knows which breakers are open."""
+    (folder.path / "policies").mkdir(exist_ok=True)
+    (folder.path / "policies" / "broken.yaml").write_text("policies: [{}]\n")
+    found = folder.run("audit", "report")
+    assert found.exit_code == 0, found.output
+    assert "nobody knows which breakers are open" in found.stdout
 
 
 def test_what_is_exported_can_be_verified_elsewhere(folder: Folder, tmp_path: Path) -> None:

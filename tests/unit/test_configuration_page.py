@@ -43,9 +43,7 @@ def example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Configuration:
 
 def test_the_page_is_current() -> None:
     """What people read is what is accepted: see the page itself for how it is made."""
-    assert PAGE.read_text(encoding="utf-8") == configuration_text(), (
-        "run python -m exporter.settings.document > docs/configuration.md"
-    )
+    assert PAGE.read_text(encoding="utf-8") == configuration_text(), "run make docs"
 
 
 def test_every_key_says_what_it_means() -> None:

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from exporter.ledger.sealing import ChainKey, ChainKeys
 from exporter.model.component import RECOVERY_API_COMPONENTS, Component
 from exporter.model.decision import Mode
 from exporter.model.errors import ConfigurationError
@@ -512,6 +513,63 @@ def test_a_notifier_that_cannot_work_is_refused_and_its_url_is_not_told(
     found = problems(write(f"notifiers: {{ops: {more}}}\n"))
     assert any(line in one for one in found), found
     assert "hidden" not in "".join(found)
+
+
+def test_a_daily_report_has_a_notifier_and_a_clock(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seven o'clock UTC, and a day back, unless something else is written."""
+    monkeypatch.setenv("GOOD", "https://h/x")
+    ops = "notifiers: {ops: {webhook: {env: GOOD}}}\n"
+    found = load(write(ops + "report: {notifier: ops}\n")).settings.report
+    assert found is not None
+    assert (found.at, found.zone.key, found.since.days) == ("07:00", "UTC", 1)
+    text = 'report: {notifier: ops, at: "06:30", timezone: Europe/Berlin, since: 12h}\n'
+    other = load(write(ops + text)).settings.report
+    assert other is not None
+    assert (other.time.isoformat(), other.zone.key) == ("06:30:00", "Europe/Berlin")
+
+
+@pytest.mark.parametrize(
+    ("more", "line"),
+    [
+        ("{notifier: opps}", "6:20: report.notifier: there is no notifier 'opps'; did you mean"),
+        ("{}", "report.notifier: is missing; write it"),
+        ("{notifier: ops, at: 7:00}", "'7:00' is not a time; write \"07:00\""),
+        ("{notifier: ops, timezone: Berlin}", "'Berlin' is not a time zone"),
+        ("{notifier: ops, since: 0s}", "report.since: '0s' is zero"),
+        ("{notifier: ops, every: day}", "report.every: is not a key of the configuration"),
+    ],
+)
+def test_a_report_that_cannot_be_sent_is_refused(
+    write: Write, monkeypatch: pytest.MonkeyPatch, more: str, line: str
+) -> None:
+    """With place and mend, as everywhere."""
+    monkeypatch.setenv("GOOD", "https://h/x")
+    text = f"notifiers: {{ops: {{webhook: {{env: GOOD}}}}}}\nreport: {more}\n"
+    found = problems(write(text))
+    assert any(line in one for one in found), found
+
+
+def test_keys_of_the_ledger_are_secrets(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside the configuration, or in the environment; too short a one is refused, untold."""
+    (tmp_path / "new").write_text("n" * 32)
+    (tmp_path / "old").write_text("o" * 40)
+    keys = "storage: {hmac_key: {file: new}, old_hmac_keys: [{file: old}]}\n"
+    found = load(write(keys)).ledger_keys
+    assert found == ChainKeys(ChainKey(b"n" * 32), (ChainKey(b"o" * 40),))
+    monkeypatch.setenv("SHORT", "hidden")
+    for text, place in (
+        ("storage: {hmac_key: {env: SHORT}}\n", "storage.hmac_key: the key is too short; write 32"),
+        ("storage: {old_hmac_keys: [{env: SHORT}]}\n", "storage.old_hmac_keys"),
+        ("storage: {hmac_key: nnnnnnnn}\n", "storage.hmac_key: a secret is never written here"),
+        ("storage: {hmac_key: {fil: new}}\n", "did you mean 'file'"),
+    ):
+        lines = problems(write(text))
+        assert any(place in line for line in lines), lines
+        assert "hidden" not in "".join(lines)
 
 
 def test_a_notifiers_name_is_a_label(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:

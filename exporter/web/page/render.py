@@ -20,6 +20,7 @@ from exporter.model.redact import redact_text
 from exporter.web.page import words
 from exporter.web.page.notices import DONE, notice_of
 from exporter.web.status import WebStatus
+from exporter.wire.explain_words import when_text
 
 REFRESH_SECONDS = 15
 _REFERRER = {"Referrer-Policy": "same-origin"}
@@ -42,7 +43,9 @@ class Renderer:
         )
         self._environment.filters["safe_text"] = redact_text
         self._environment.filters["scalar"] = words.scalar
-        self._environment.globals.update(ago=words.ago, length=words.length, moment=words.moment)
+        self._environment.globals.update(
+            ago=words.ago, length=words.length, moment=words.moment, when=when_text
+        )
         style, script = self._own("style.css"), self._own("refresh.js")
         self._csp = _content_security_policy(style, script)
         self._shared: Mapping[str, Any] = {

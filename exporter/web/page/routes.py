@@ -11,6 +11,7 @@ from fastapi.responses import HTMLResponse
 from exporter.model.errors import LedgerUnavailableError
 from exporter.web.api.clerk import Clerk
 from exporter.web.api.reading import reading
+from exporter.web.page.explained import explained_rows
 from exporter.web.page.operations import operation_row
 from exporter.web.page.overview import TargetFilter, overview_facts
 from exporter.web.page.policies import policy_rows
@@ -47,6 +48,8 @@ def page_routes(status: Callable[[], WebStatus], clerk: Clerk, renderer: Rendere
         row = next((row for row in now.targets if row.target.name == name), None)
         if row is None:
             return await renderer.missing(request, now, f"There is no target “{name[:100]}”.")
+        # Here and not in the thread: it reads what rounds change.
+        explanations = clerk.explain(name)
         operations: tuple[Operation, ...] = ()
         trouble = ""
         try:
@@ -59,6 +62,7 @@ def page_routes(status: Callable[[], WebStatus], clerk: Clerk, renderer: Rendere
             now,
             facts=lambda: {
                 **target_facts(row, now),
+                "explained": explained_rows(explanations, now),
                 "operations": [operation_row(one, now.now) for one in operations],
                 "trouble_with_ledger": trouble,
             },

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime, timedelta
 
 from exporter.model.duration import format_duration
+from exporter.model.visible import visible
 
+__all__ = ["ago", "latency", "length", "moment", "scalar", "visible"]
 _SECONDS_MATTER = timedelta(minutes=10)
-_TRICKS = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
-)
-"""Characters that change how the text around them reads, or that no page can carry."""
 
 
 def ago(age: timedelta) -> str:
@@ -51,10 +48,3 @@ def scalar(value: object) -> str:
     if value is None or value in ("", (), [], {}):
         return "none"
     return str(value)
-
-
-def visible(value: object) -> object:
-    """Text in which nothing is hidden: what changes how it reads is written as its code."""
-    if type(value) is not str or (value.isascii() and value.isprintable()):
-        return value  # what a template made itself is Markup
-    return _TRICKS.sub(lambda found: f"\\u{ord(found[0]):04x}", value)

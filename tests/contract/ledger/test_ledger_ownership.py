@@ -11,7 +11,8 @@ import pytest
 from sqlalchemy import Engine
 
 from exporter.ledger.chain import verify
-from exporter.ledger.ownership import ShardLease, database_now
+from exporter.ledger.engine import database_now
+from exporter.ledger.ownership import ShardLease
 from exporter.ledger.store import Store
 from exporter.model.errors import StoppedError
 from exporter.model.operation import Fence

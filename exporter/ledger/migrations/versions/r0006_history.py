@@ -28,9 +28,9 @@ def upgrade() -> None:
         sa.Column("bytes", sa.Integer, nullable=False),
         sa.Column("body", sa.LargeBinary, nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_history")),
-        sa.UniqueConstraint("boot", "stream", "number", name=op.f("uq_history_boot")),
+        sa.UniqueConstraint("boot", "stream", "number", name=op.f("uq_history_boot_stream_number")),
     )
-    op.create_index(op.f("ix_history_stream"), "history", ["stream", "ended"])
+    op.create_index(op.f("ix_history_stream_ended"), "history", ["stream", "ended"])
     op.create_index(op.f("ix_history_ended"), "history", ["ended"])
 
 
