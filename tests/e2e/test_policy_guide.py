@@ -79,6 +79,10 @@ class Desk:
             name, _, value = command.removeprefix("export ").partition("=")
             self._environment[name] = value.replace("$PWD", str(self.folder))
             return ""
+        if command in LATER and self._daemon is None:
+            done = run(self.here(command), env=self._environment, cwd=self.folder)
+            assert done.returncode == 1, done.stdout + done.stderr  # what the policy is to mend
+            return done.stdout
         wanted = LATER.get(command)
         began = time.monotonic()
         while True:
@@ -127,12 +131,14 @@ def desk(
 def test_the_page_leads_from_nothing_to_a_repair(desk: Desk) -> None:
     """Every command works in its order, says what is shown, and the policy mends the fault."""
     said: dict[str, str] = {}
+    before = ""
     for name, rows in blocks():
         for line, shown in rows:
             if name:
                 desk.write(name, shown)
                 continue
             command = re.sub(r"\s+# .*$", "", line)
+            before = before or said.get("restate-medic why Greeter", "")
             said[command] = desk.type(command)
             assert shown in {"", desk.here(shown) and said[command]}, command
     assert "re-register-missing" not in "".join(said)
@@ -141,7 +147,7 @@ def test_the_page_leads_from_nothing_to_a_repair(desk: Desk) -> None:
     ((replayed, told),) = [(c, t) for c, t in said.items() if " replay " in c]
     assert "--mode enforce" in replayed
     assert "force-redeploy on" in told
-    assert "Greeter is not registered" in said["restate-medic why Greeter || true"]
+    assert "Greeter is not registered" in before
 
 
 def test_every_file_of_the_story_is_written_by_it() -> None:
