@@ -18,10 +18,10 @@ from tests.support import ServerFactory, WorkerFactory
 from tests.unit.test_policy_guide import PAGE, files
 
 STORY = PAGE.partition("\n# Recipes\n")[0]
-_PROMPT = "$ "
 LATER = {
     "restate-medic policy explain --url http://127.0.0.1:9970": "observing holds",
     "restate-medic audit list --outcome observed": "re-register",
+    "restate-medic policy replay policies/heal.yaml --since 7d --mode enforce": "force-redeploy on",
     "restate-medic approvals": "re-register",
     "restate-medic audit list --outcome verified": "re-register",
     "restate-medic why Greeter": "Nothing is broken",
@@ -38,7 +38,8 @@ def blocks() -> Iterator[tuple[str, list[tuple[str, str]]]]:
             yield name, [("", text)]
         else:
             parts = re.split(r"^\$ ", shown, flags=re.MULTILINE)[1:]
-            yield "", [tuple(part.split("\n", 1)) for part in parts]  # type: ignore[misc]
+            rows = (part.partition("\n") for part in parts)
+            yield "", [(command, output) for command, _, output in rows]
 
 
 class Desk:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from jsonschema import Draft202012Validator
 from typer.testing import CliRunner
 from typer.testing import Result as Told
 
@@ -30,7 +32,6 @@ from exporter.model.views import (
 )
 from exporter.policy.actions import ACTIONS
 from exporter.policy.check import check
-from exporter.policy.document import read_document
 from exporter.policy.load import load_policies
 from exporter.policy.policy import Policy
 from exporter.policy.schema_json import policy_schema, schema_text
@@ -275,16 +276,43 @@ def test_the_schema_file_is_current() -> None:
     assert told.stdout == schema_for_tests_text()
 
 
+def schema_check(schema: Path, files: Iterable[Path]) -> subprocess.CompletedProcess[str]:
+    program = Path(sys.executable).with_name("check-jsonschema")
+    command = [str(program), "--schemafile", str(schema), *map(str, files)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(("inside", "kind"), [("", "policy"), ("tests", "tests")])
+def test_shipped_files_fit_the_schema_that_they_name(inside: str, kind: str) -> None:
+    """An editor finds it from the first line, and marks nothing in them as wrong."""
+    files = sorted((FOLDER / inside).glob("*.yaml"))
+    for path in files:
+        first, _, _ = path.read_text().partition("\n")
+        named = first.removeprefix("# yaml-language-server: $schema=")
+        assert (path.parent / named).resolve() == FOLDER / f"{kind}.schema.json"
+    done = schema_check(FOLDER / f"{kind}.schema.json", files)
+    assert done.returncode == 0, done.stdout
+
+
 @pytest.mark.parametrize(
-    "path", sorted(FOLDER.glob("**/*.yaml")), ids=lambda path: str(path.relative_to(FOLDER))
+    ("right", "wrong"),
+    [
+        ("missing: []", "mising: []"),
+        ("component_unknown", "component_unkown"),
+        ("services: timeout", "service: timeout"),
+        ('reachable: "yes"', "reachable: 1"),
+        ("for: 5m", "for: 5"),
+        ("{workers:", "{worker:"),
+        ("outcome: verified", "outcome: veryfied"),
+    ],
 )
-def test_a_shipped_file_names_the_schema_that_it_fits(path: Path) -> None:
-    """An editor finds it from the first line, and marks nothing in it as wrong."""
-    first, _, _ = path.read_text().partition("\n")
-    schema = path.parent / first.removeprefix("# yaml-language-server: $schema=")
-    validator = Draft202012Validator(json.loads(schema.read_text()))
-    data = read_document(path.read_text()).data
-    assert [error.message for error in validator.iter_errors(data)] == []
+def test_the_schema_of_tests_finds_mistakes(tmp_path: Path, right: str, wrong: str) -> None:
+    """So an editor marks them before ``policy test`` is run."""
+    text = (FOLDER / "tests" / "missing-services.yaml").read_text()
+    assert right in text
+    path = tmp_path / "wrong.yaml"
+    path.write_text(text.replace(right, wrong, 1))
+    assert schema_check(FOLDER / "tests.schema.json", [path]).returncode == 1
 
 
 def test_the_schema_knows_what_the_loader_knows() -> None:
