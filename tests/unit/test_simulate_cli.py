@@ -103,8 +103,14 @@ def test_a_decision_that_differs_is_told_with_why(healed: Scenario, word: str) -
 def test_a_policy_over_many_must_be_clear_on_all(tmp_path: Path) -> None:
     """Without an item, one that is not clear is enough to differ; any word is found on any."""
     test = """
-steps: [{for: 1m, items: {workers: {"http://a/": {missing: []}, "http://b/": {missing: [B]}}}}]
-expect: {decisions: [{at: 1m, decision: clear}, {at: 1m, decision: pending}]}
+steps:
+  - for: 1m
+    items: {workers: {http://a/: {missing: []}, http://b/: {missing: [B]}, http://c/: {}}}
+expect:
+  decisions:
+    - {at: 1m, decision: clear}
+    - {at: 1m, decision: pending}
+    - {at: 1m, decision: component_unknown}
 """
     (one,) = differing(tmp_path, test)
     assert (one.expected, one.found.split(":")[0]) == ("clear", "pending")

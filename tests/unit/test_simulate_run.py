@@ -120,6 +120,20 @@ expect: {{operations: [], decisions: [{{at: 9m, decision: {reason}}}]}}
     assert differing(tmp_path, test) == ()
 
 
+@pytest.mark.parametrize("word", ["timeout", "bad_body"])
+def test_values_of_a_target_are_as_unknown_as_their_component(tmp_path: Path, word: str) -> None:
+    """Not what was read before, and not what the test says; ok again, they are known."""
+    test = f"""
+steps:
+  - {{for: 10m, values: {{invocations.paused: 7}}, components: {{invocations: {word}}}}}
+  - {{for: 10m, components: {{invocations: ok}}}}
+expect:
+  operations: [{{at: 10m}}]
+  decisions: [{{at: 5m, decision: component_unknown}}]
+"""
+    assert differing(tmp_path, test, TELL) == ()
+
+
 def test_a_condition_may_ask_for_the_status_itself(tmp_path: Path) -> None:
     """``ok``, ``unreachable`` or ``degraded``, with the reason."""
     down = TELL.replace("invocations.paused > 3", 'ingress.reason == "refused"').replace(
