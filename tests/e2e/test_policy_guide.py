@@ -131,7 +131,7 @@ def desk(
     made.leave()
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(500)
 def test_the_page_leads_from_nothing_to_a_repair(desk: Desk) -> None:
     """Every command works in its order, says what is shown, and the policy mends the fault."""
     said: dict[str, str] = {}
