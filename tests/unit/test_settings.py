@@ -952,3 +952,14 @@ def test_an_alertmanager_that_cannot_be_asked_is_refused(
         found
     )
     assert "p4ss" not in str(found)
+
+
+def test_a_configuration_that_nothing_names_is_noted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever wrote it believes that it is read."""
+    monkeypatch.chdir(tmp_path)
+    assert load(None).notes(datetime(2026, 11, 20, tzinfo=UTC)) == ()
+    (tmp_path / "restate-medic.yaml").write_text("targets: []")
+    (note,) = load(None).notes(datetime(2026, 11, 20, tzinfo=UTC))
+    assert "restate-medic.yaml is here and not read: name it with --config.file" in note
