@@ -267,7 +267,7 @@ class Rounds:
         try:
             for ruling in ended:
                 await self._remediator.end_proposal(ruling.operation_id, ruling.outcome, ruling.why)
-            await self._ledger.note_changes(decisions, now=now)
+            await self._ledger.note_changes(decisions, now=now, of=target)
             self._unnoted.discard(target)
             identity = self._surroundings.news(target)
             if identity is not None:

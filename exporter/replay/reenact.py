@@ -17,7 +17,7 @@ from exporter.ledger.standing import Standing
 from exporter.ledger.tables import decisions as table
 from exporter.ledger.texts import item_key
 from exporter.model.decision import Decision, Subject
-from exporter.policy.changes import CLEAR, Changes
+from exporter.policy.changes import CLEAR, Changes, gone
 from exporter.policy.clock import HOLD
 from exporter.policy.load import reread
 from exporter.policy.policy import Policy
@@ -193,9 +193,10 @@ class _Notes:
         if last is None:
             last = self._last[target] = self._in_ledger(target, seq)
         noted, after = set(), dict(last)
-        for d in decisions:
-            item = None if d.subject.item is None else item_key(d.subject.item)
-            key = d.subject.policy, item
+        stored = [replace(d, subject=_stored(d.subject)) for d in decisions]
+        known = [Subject(key[0], target, key[1]) for key, one in last.items() if one != CLEAR]
+        for d in (*stored, *gone(known, stored)):
+            key = d.subject.policy, d.subject.item
             if after.get(key, CLEAR) != d.standing:
                 after[key] = d.standing
                 noted.add(Noted(*key, *d.standing))
@@ -213,3 +214,8 @@ class _Notes:
         with self._source.connect() as connection:
             rows = connection.execute(query.where(columns.seq.in_(newest)))
             return {(row[0], row[1] or None): (row[2], row[3]) for row in rows}
+
+
+def _stored(subject: Subject) -> Subject:
+    item = subject.item
+    return subject if item is None else replace(subject, item=item_key(item))
