@@ -102,3 +102,21 @@ def test_nodes_can_be_drained() -> None:
     budget = OBJECTS["base/poddisruptionbudget.yaml:restate-medic"]["spec"]
     assert budget["maxUnavailable"] >= 1
     assert "minAvailable" not in budget
+
+
+KUSTOMIZED = [FOLDER / "base", FOLDER / "monitoring", EXAMPLE, ROOT / "policies"]
+
+
+@pytest.mark.parametrize("folder", KUSTOMIZED, ids=[folder.name for folder in KUSTOMIZED])
+def test_kustomize_finds_what_is_listed(folder: Path) -> None:
+    """Also where no kubectl builds it: files, and folders with a list of their own; what is in
+    them and nowhere listed would never be applied."""
+    said = parsed(next(folder.glob("[Kk]ustomization*")))
+    listed = [*said.get("resources", ()), *said.get("components", ())]
+    for name in listed:
+        place = folder / name
+        assert place.is_file() or list(place.glob("[Kk]ustomization*")), name
+    files = [name for one in said.get("configMapGenerator", ()) for name in one["files"]]
+    assert [name for name in files if not (folder / name).is_file()] == []
+    there = {file.name for file in folder.glob("*.yaml")} - {"kustomization.yaml"}
+    assert there <= {*listed, *files}
