@@ -94,7 +94,11 @@ def test_the_steps_make_a_daemon_that_is_healthy(
     command = confined([*program, *here("CMD")], writable=state, user=USER)
     child = Child(command, env=environment, cwd=state, log=tmp_path / "medic.log")
     try:
-        wait_until(lambda: medic.status("/-/ready") == httpx.codes.OK, what="readiness")
+        wait_until(  # nothing of it was ever compiled, so that its first start takes a while
+            lambda: medic.status("/-/ready") == httpx.codes.OK,
+            what="readiness",
+            timeout_seconds=60,
+        )
         assert medic.sample("up", target="prod") == 1
         proxied = environment | {"http_proxy": "http://127.0.0.1:1"}  # as a client may set for all
         check = subprocess.run(here("HEALTHCHECK"), env=proxied, check=False)

@@ -37,7 +37,11 @@ def watches(command: str, root: Path) -> None:
     here.append(f"--web.listen-address=127.0.0.1:{medic.port}")
     child = Child(here, env=clean_environment(), cwd=ROOT, log=root / "medic.log")
     try:
-        wait_until(lambda: medic.status("/-/ready") == httpx.codes.OK, what="readiness")
+        wait_until(
+            lambda: medic.status("/-/ready") == httpx.codes.OK,
+            what="readiness",
+            timeout_seconds=60,
+        )
         assert medic.sample("up", target="prod") == 1
     finally:
         child.kill()
