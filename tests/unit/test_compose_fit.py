@@ -36,7 +36,7 @@ def told(service: str) -> dict[str, str]:
 
 def volume(service: str) -> str:
     """The one place that the service may write to and that is kept."""
-    (target,) = (t for name, source, t, _ in MOUNTS if name == service and source[0] != ".")
+    (target,) = (str(t) for name, source, t, _ in MOUNTS if name == service and source[0] != ".")
     return target
 
 
