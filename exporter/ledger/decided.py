@@ -7,7 +7,7 @@ target may note its decisions: two that judge it differently would record each o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from threading import Lock
@@ -21,9 +21,11 @@ from exporter.ledger.rows import Row
 from exporter.ledger.tables import decisions as table
 from exporter.ledger.texts import clean, clean_text, item_key
 from exporter.model.decision import Decision, Result, Subject
+from exporter.policy.changes import gone
 
 Standing = tuple[str, str]
 """A result and its reason."""
+_UNWATCHED = "its target is not watched any more"
 _CLEAR: Standing = (str(Result.CLEAR), "")
 
 
@@ -47,34 +49,68 @@ class Decided:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._lock = Lock()
-        self._last: dict[Subject, Standing] = {}
+        self._last: dict[str, dict[Subject, Standing]] = {}
+        """By target, who is not clear."""
         self._seen = 0
 
-    def note(self, decisions: Iterable[Decision], *, now: datetime) -> tuple[Decision, ...]:
-        """Record, in one transaction, the decisions that changed, and return them."""
+    def note(
+        self, decisions: Iterable[Decision], *, now: datetime, target: str | None = None
+    ) -> tuple[Decision, ...]:
+        """Record, in one transaction, the decisions that changed, and return them.
+
+        With a target they are all that was decided about it. Whoever else stands on record there
+        is gone, also when that was before this process began, or could not be written earlier.
+        """
         decisions = tuple(decisions)
         with self._lock:
             with self._engine.connect() as connection:
                 self._catch_up(connection)
-            if not self._changed(decisions):
+            if not self._changed(decisions, target):
                 return ()
-            with writing(self._engine) as journal:
-                self._catch_up(journal.connection)
-                changed = self._changed(decisions)
-                _record(journal, changed, now=now)
-            for subject, decision in changed.items():
-                self._remember(subject, decision.standing)
-            return tuple(changed.values())
+            return self._write(lambda: self._changed(decisions, target), now)
 
-    def _changed(self, decisions: tuple[Decision, ...]) -> dict[Subject, Decision]:
+    def forget_others(self, targets: Collection[str], *, now: datetime) -> tuple[Decision, ...]:
+        """Record that whoever stands on a target that is none of these is not watched any more."""
+
+        def others() -> dict[Subject, Decision]:
+            return {
+                subject: Decision(
+                    subject, Result.CLEAR, detail="its target is not watched any more"
+                )
+                for target, standing in self._last.items()
+                if target not in targets
+                for subject in standing
+            }
+
+        with self._lock:
+            with self._engine.connect() as connection:
+                self._catch_up(connection)
+            return self._write(others, now) if others() else ()
+
+    def _write(
+        self, find: Callable[[], dict[Subject, Decision]], now: datetime
+    ) -> tuple[Decision, ...]:
+        with writing(self._engine) as journal:
+            self._catch_up(journal.connection)
+            changed = find()
+            _record(journal, changed, now=now)
+        for subject, decision in changed.items():
+            self._remember(subject, decision.standing)
+        return tuple(changed.values())
+
+    def _changed(
+        self, decisions: tuple[Decision, ...], target: str | None
+    ) -> dict[Subject, Decision]:
         """What is new, by subject. A subject that was never heard of is clear already."""
-        changed: dict[Subject, Decision] = {}
-        for decision in decisions:
-            subject = _stored(decision.subject)
-            last = self._last.get(subject, _CLEAR)
-            if decision.standing != last:
-                changed[subject] = decision
-        return changed
+        found = {stored(decision.subject): decision for decision in decisions}
+        if target is not None:
+            others = [s for s in self._last.get(target, {}) if s not in found]
+            found |= {d.subject: d for d in gone(others, decisions)}
+        return {
+            subject: decision
+            for subject, decision in found.items()
+            if decision.standing != self._last.get(subject.target, {}).get(subject, _CLEAR)
+        }
 
     def _catch_up(self, connection: Connection) -> None:
         query = select(table).where(table.c.seq > self._seen).order_by(table.c.seq)
@@ -87,10 +123,11 @@ class Decided:
 
     def _remember(self, subject: Subject, standing: Standing) -> None:
         """Clear is what an unknown subject is anyway, so items that came and went take no room."""
+        mine = self._last.setdefault(subject.target, {})
         if standing == _CLEAR:
-            self._last.pop(subject, None)
+            mine.pop(subject, None)
         else:
-            self._last[subject] = standing
+            mine[subject] = standing
 
 
 def newest_of_each() -> Select[tuple[int]]:
@@ -113,7 +150,8 @@ def record_of(row: Row) -> DecisionRecord:
     )
 
 
-def _stored(subject: Subject) -> Subject:
+def stored(subject: Subject) -> Subject:
+    """The subject as it is on record."""
     item = subject.item
     return Subject(subject.policy, subject.target, None if item is None else item_key(item))
 

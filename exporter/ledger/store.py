@@ -242,9 +242,18 @@ class Store(OrderStore):
         with writing(self._engine) as journal:
             ownership.release(journal, shard, holder=holder)
 
-    def note_changes(self, decisions: Iterable[Decision], now: datetime) -> tuple[Decision, ...]:
-        """Record the decisions whose result or reason changed, and return them."""
-        return self._decided.note(decisions, now=now)
+    def note_changes(
+        self, decisions: Iterable[Decision], now: datetime, *, target: str | None = None
+    ) -> tuple[Decision, ...]:
+        """Record the decisions whose result or reason changed, and return them.
+
+        With a target they are all of it: whoever else stands on record there is gone.
+        """
+        return self._decided.note(decisions, now=now, target=target)
+
+    def note_unwatched(self, targets: Collection[str], now: datetime) -> tuple[Decision, ...]:
+        """Record that nothing is known any more of who stands on other targets than these."""
+        return self._decided.forget_others(targets, now=now)
 
     def seal(self) -> bool:
         """Have every entry from now on hashed with the key; False when they are already."""
