@@ -258,14 +258,14 @@ async def test_much_text_ends_a_block(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hundreds of errors, new at each reading, neither fill the memory nor are packed for ever."""
     monkeypatch.setattr(blocks, "MOST_CHARACTERS", 5_000)
     watch, shelf = Watch(), Shelf()
-    watch.round(count=40)
+    watch.round(count=100)
     await watch.recorder.flush(shelf)
     kept = [snapshot for snapshot, _ in shelf.kept.values() if snapshot.stream]
     assert len(kept) > 1
     for one in kept:
         assert one.characters == len("".join((*one.objects, one.opening, *one.rows)))
         assert one.frames == 1 or one.characters - len(one.rows[-1]) < 5_000
-    assert [at - NOW for at in shelf.rounds("prod")] == [n * SECOND for n in range(1, 41)]
+    assert [at - NOW for at in shelf.rounds("prod")] == [n * SECOND for n in range(1, 101)]
 
 
 async def test_the_text_of_what_waits_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
