@@ -131,7 +131,7 @@ class Rounds:
         gone = self._changes.gone(target.name, decisions)
         self._tell_changes(target.name, (*decisions, *gone))
         if ledger_ok and world.owned:
-            await self._record(target.name, decisions, ended, now)
+            await self._record(target.name, (*decisions, *gone), ended, now)
         over = {ruling.operation_id for ruling in ended}
         self._submit(watched, findings, [d for d in decisions if d.proposal not in over])
         self._hasten(watched, decisions, now)
@@ -267,7 +267,7 @@ class Rounds:
         try:
             for ruling in ended:
                 await self._remediator.end_proposal(ruling.operation_id, ruling.outcome, ruling.why)
-            await self._ledger.note_changes(decisions, now=now, target=target)
+            await self._ledger.note_changes(decisions, now=now, of=target)
             self._unnoted.discard(target)
             identity = self._surroundings.news(target)
             if identity is not None:

@@ -8,7 +8,7 @@ target may note its decisions: two that judge it differently would record each o
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from threading import Lock
 from typing import Any
@@ -50,33 +50,31 @@ class Decided:
         self._engine = engine
         self._lock = Lock()
         self._last: dict[str, dict[Subject, Standing]] = {}
-        """By target, who is not clear."""
+        """By target, who is not clear: each round asks about one of them."""
         self._seen = 0
 
     def note(
-        self, decisions: Iterable[Decision], *, now: datetime, target: str | None = None
+        self, decisions: Iterable[Decision], *, now: datetime, of: str | None = None
     ) -> tuple[Decision, ...]:
         """Record, in one transaction, the decisions that changed, and return them.
 
-        With a target they are all that was decided about it. Whoever else stands on record there
-        is gone, also when that was before this process began, or could not be written earlier.
+        ``of``: they are all there are on that target, so whoever is not among them is gone. An
+        item may have gone while nobody looked, and its hold would stand for ever.
         """
         decisions = tuple(decisions)
         with self._lock:
             with self._engine.connect() as connection:
                 self._catch_up(connection)
-            if not self._changed(decisions, target):
+            if not self._changed(decisions, of):
                 return ()
-            return self._write(lambda: self._changed(decisions, target), now)
+            return self._write(lambda: self._changed(decisions, of), now)
 
     def forget_others(self, targets: Collection[str], *, now: datetime) -> tuple[Decision, ...]:
         """Record that whoever stands on a target that is none of these is not watched any more."""
 
         def others() -> dict[Subject, Decision]:
             return {
-                subject: Decision(
-                    subject, Result.CLEAR, detail="its target is not watched any more"
-                )
+                subject: Decision(subject, Result.CLEAR, detail=_UNWATCHED)
                 for target, standing in self._last.items()
                 if target not in targets
                 for subject in standing
@@ -98,19 +96,19 @@ class Decided:
             self._remember(subject, decision.standing)
         return tuple(changed.values())
 
-    def _changed(
-        self, decisions: tuple[Decision, ...], target: str | None
-    ) -> dict[Subject, Decision]:
+    def _changed(self, decisions: tuple[Decision, ...], of: str | None) -> dict[Subject, Decision]:
         """What is new, by subject. A subject that was never heard of is clear already."""
-        found = {stored(decision.subject): decision for decision in decisions}
-        if target is not None:
-            others = [s for s in self._last.get(target, {}) if s not in found]
-            found |= {d.subject: d for d in gone(others, decisions)}
-        return {
-            subject: decision
-            for subject, decision in found.items()
-            if decision.standing != self._last.get(subject.target, {}).get(subject, _CLEAR)
-        }
+        changed: dict[Subject, Decision] = {}
+        known = () if of is None else tuple(self._last.get(of, ()))
+        if known:
+            stored = (replace(one, subject=_stored(one.subject)) for one in decisions)
+            decisions += gone(known, stored)
+        for decision in decisions:
+            subject = _stored(decision.subject)
+            last = self._last.get(subject.target, {}).get(subject, _CLEAR)
+            if decision.standing != last:
+                changed[subject] = decision
+        return changed
 
     def _catch_up(self, connection: Connection) -> None:
         query = select(table).where(table.c.seq > self._seen).order_by(table.c.seq)
@@ -150,8 +148,7 @@ def record_of(row: Row) -> DecisionRecord:
     )
 
 
-def stored(subject: Subject) -> Subject:
-    """The subject as it is on record."""
+def _stored(subject: Subject) -> Subject:
     item = subject.item
     return Subject(subject.policy, subject.target, None if item is None else item_key(item))
 

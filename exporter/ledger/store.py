@@ -243,13 +243,13 @@ class Store(OrderStore):
             ownership.release(journal, shard, holder=holder)
 
     def note_changes(
-        self, decisions: Iterable[Decision], now: datetime, *, target: str | None = None
+        self, decisions: Iterable[Decision], now: datetime, *, of: str | None = None
     ) -> tuple[Decision, ...]:
         """Record the decisions whose result or reason changed, and return them.
 
-        With a target they are all of it: whoever else stands on record there is gone.
+        ``of`` a target: they are all on it, so whoever else was not clear is now.
         """
-        return self._decided.note(decisions, now=now, target=target)
+        return self._decided.note(decisions, now=now, of=of)
 
     def note_unwatched(self, targets: Collection[str], now: datetime) -> tuple[Decision, ...]:
         """Record that nothing is known any more of who stands on other targets than these."""

@@ -12,12 +12,12 @@ from datetime import datetime
 from sqlalchemy import Engine, func, select
 
 from exporter.history.frames import Circumstances, Setting
-from exporter.ledger.decided import stored
 from exporter.ledger.echo import Echo
 from exporter.ledger.standing import Standing
 from exporter.ledger.tables import decisions as table
+from exporter.ledger.texts import item_key
 from exporter.model.decision import Decision, Subject
-from exporter.policy.changes import CLEAR, gone
+from exporter.policy.changes import CLEAR, Changes, gone
 from exporter.policy.clock import HOLD
 from exporter.policy.load import reread
 from exporter.policy.policy import Policy
@@ -80,22 +80,30 @@ def reenact(moments: Iterable[Moment], source: Engine, scratch: Engine) -> Itera
     then, echo = _Then(), Echo(source, scratch)
     player = Player(ledger=then, busy=then, policies_of=policies_then)
     notes, beginnings = _Notes(source), _Beginnings()
-    boot = ""
+    changes, boot = Changes(), ""
     for moment in moments:
         if moment.boot != boot:
             yield from notes.end()
             then.standing = Standing()  # a new process asks anew
-            boot = moment.boot
+            changes, boot = Changes(), moment.boot
         settled = beginnings.settled(moment)
         if moment.frame is None:
             player.play(moment)
+            if moment.change is not None:
+                for name in moment.change.forgotten:
+                    changes.forget(name)
             continue
         told = moment.frame.circumstances
         _bring(then, echo, told, scratch)
         played = player.play(moment)
         if played is None:
             continue
-        yield from notes.take(played, told, settled=settled)
+        name = played.target.name
+        if played.first:
+            changes.forget(name)
+        decisions = (*played.decisions, *changes.gone(name, played.decisions))
+        changes.take(name, decisions)
+        yield from notes.take(played, decisions, told, settled=settled)
     yield from notes.end()
 
 
@@ -152,6 +160,7 @@ class _Notes:
     def take(
         self,
         played: Round,
+        decisions: Iterable[Decision],
         told: Circumstances,
         *,
         settled: bool,
@@ -168,7 +177,7 @@ class _Notes:
             self._last.pop(name, None)  # what was noted meanwhile only the ledger knows
         noted: frozenset[Noted] = frozenset()
         if told.ledger_ok and played.world.owned and told.noting != "busy":
-            noted = self._note(name, played.decisions, told.seq)
+            noted = self._note(name, decisions, told.seq)
         self._latest[name] = Redone(played.at, played.boot, name, noted, sure=True, settled=settled)
 
     def end(self) -> Iterator[Redone]:
@@ -179,18 +188,15 @@ class _Notes:
         self._last.clear()
         self._before.clear()
 
-    def _note(self, target: str, decisions: tuple[Decision, ...], seq: int) -> frozenset[Noted]:
+    def _note(self, target: str, decisions: Iterable[Decision], seq: int) -> frozenset[Noted]:
         last = self._last.get(target)
         if last is None:
             last = self._last[target] = self._in_ledger(target, seq)
-        told = {stored(d.subject): d for d in decisions}
-        others = (
-            Subject(policy, target, item) for (policy, item), word in last.items() if word != CLEAR
-        )
-        told |= {d.subject: d for d in gone([s for s in others if s not in told], decisions)}
         noted, after = set(), dict(last)
-        for subject, d in told.items():
-            key = subject.policy, subject.item
+        stored = [replace(d, subject=_stored(d.subject)) for d in decisions]
+        known = [Subject(key[0], target, key[1]) for key, one in last.items() if one != CLEAR]
+        for d in (*stored, *gone(known, stored)):
+            key = d.subject.policy, d.subject.item
             if after.get(key, CLEAR) != d.standing:
                 after[key] = d.standing
                 noted.add(Noted(*key, *d.standing))
@@ -208,3 +214,8 @@ class _Notes:
         with self._source.connect() as connection:
             rows = connection.execute(query.where(columns.seq.in_(newest)))
             return {(row[0], row[1] or None): (row[2], row[3]) for row in rows}
+
+
+def _stored(subject: Subject) -> Subject:
+    item = subject.item
+    return subject if item is None else replace(subject, item=item_key(item))

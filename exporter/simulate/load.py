@@ -85,6 +85,10 @@ class _File:
             message = "a file of tests is a mapping; write policies: and tests:"
             self._written.add((), message, mark=Mark(1, 1))
             return None
+        if "tests" not in data and _of_policies(data.get("policies")):
+            message = "is a file of policies; name the file that tests them, with tests: in it"
+            self._written.add((), message, mark=Mark(1, 1))
+            return None
         try:
             return TestFileModel.model_validate(data)
         except ValidationError as error:
@@ -159,3 +163,8 @@ class _File:
                 message = f"{mode} is more than {policy.name} may have, which is {most} at most"
                 hint = f"; {mend} in the policy, or write {most}" if mend else f"; write {most}"
                 self._written.add(path, message + hint)
+
+
+def _of_policies(rows: object) -> bool:
+    """Whether these are policies and not names of their files."""
+    return isinstance(rows, list) and any(isinstance(row, dict) for row in rows)

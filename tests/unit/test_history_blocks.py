@@ -15,6 +15,7 @@ from exporter.history.frames import (
     Change,
     Circumstances,
     Frame,
+    Memory,
     Opening,
     ProcessBlock,
     Setting,
@@ -22,14 +23,23 @@ from exporter.history.frames import (
 )
 from exporter.model.component import Component
 from exporter.model.decision import Mode, Subject, Waiting
+from exporter.model.identity import Identity
 from exporter.model.report import Reading, Report
 from exporter.model.target import Target
+from exporter.policy.clock import Suspicion
 from exporter.policy.world import OpenOperation, Refusal
 from tests.unit.policy_scenes import NOW, ONE, report, views
 from tests.unit.random_reports import readings, scenes, targets
 
 SUBJECT = Subject("heal", "prod", "http://w1:9080/")
 TARGET = Target("prod", intervals=ONE.intervals)
+MEMORY = Memory(
+    affected={"heal": frozenset({"prod"})},
+    good_until={"prod": NOW},
+    identities={"prod": Identity("c", frozenset({"dp_1", "dp_2"}))},
+    changed={"prod": "none of the 2 known deployments is registered any more"},
+    clock=Suspicion("the clock was set back by 1h", NOW),
+)
 steps = st.timedeltas(timedelta(hours=-2), timedelta(hours=2))
 """Also back: somebody set the clock."""
 circumstances = st.builds(
@@ -114,7 +124,8 @@ def test_changes_come_back(moved: list[tuple[timedelta, timedelta, tuple[str, ..
     for tick, (step, offset, forgotten) in enumerate(moved):
         at += step
         backdrop = Backdrop(Setting(("{}",), (), Mode.OBSERVE, (TARGET,)), None, offset)
-        changes.append(Change(at, tick, backdrop, forgotten))
+        remembered = MEMORY if tick % 2 else None
+        changes.append(Change(at, tick, backdrop, forgotten, remembered))
     writer = BlockWriter("", "boot", 1, None)
     for change in changes:
         writer.add_change(change)

@@ -14,7 +14,7 @@ from exporter.fleet import Fleet
 from exporter.history import blocks
 from exporter.history import recorder as module
 from exporter.history.blocks import MOST_FRAMES, Snapshot, read_block
-from exporter.history.frames import Noting, ProcessBlock, TargetBlock
+from exporter.history.frames import Memory, Noting, ProcessBlock, TargetBlock
 from exporter.history.keeper import Keeper
 from exporter.history.recorder import Recorder
 from exporter.ledger.standing import Standing
@@ -95,6 +95,7 @@ class Watch:
                 boot_offset=self.offset,
                 seq=self.seq,
                 noting=noting,
+                memory=lambda: Memory(good_until={"prod": self.now}),
                 now=self.now,
             )
 
@@ -123,6 +124,7 @@ async def test_what_was_recorded_is_read_back() -> None:
     (change,) = process.changes
     assert change.backdrop.setting.policies == (POLICIES[0].text,)
     assert change.backdrop.setting.targets == (ONE, OTHER)
+    assert change.memory == Memory(good_until={"prod": NOW + SECOND})
     (theirs_block,) = shelf.of("other")
     assert isinstance(theirs_block, TargetBlock)
     assert theirs_block.frames[0].circumstances.noting == "failed"
@@ -186,7 +188,9 @@ async def test_what_is_not_ours_leaves_a_gap(why: str) -> None:
     assert isinstance(last, TargetBlock)
     began = {reading.started_at for reading in last.opening.report.readings.values()}
     assert began == {NOW + 6 * SECOND}
-    assert len(shelf.of("")) == 2
+    _, again = shelf.of("")
+    assert isinstance(again, ProcessBlock)
+    assert again.changes[0].memory == Memory(good_until={"prod": watch.now})
 
 
 async def test_a_change_of_what_all_rests_on_is_told_before_the_round() -> None:
@@ -208,6 +212,7 @@ async def test_a_change_of_what_all_rests_on_is_told_before_the_round() -> None:
     assert isinstance(process, ProcessBlock)
     assert [change.at - NOW for change in process.changes] == [n * SECOND for n in (1, 3, 5, 6)]
     assert process.changes[-1].backdrop.setting.max_mode is Mode.OBSERVE
+    assert [change.memory is None for change in process.changes] == [False, True, True, True]
 
 
 async def test_nothing_is_lost_while_the_ledger_cannot_be_written() -> None:

@@ -73,8 +73,10 @@ class Life:
         self.shift.keeps = True
         assert await self.shift.remediator.drain(5)
 
-    async def show(self, *missing: str) -> None:
-        for part in self.shift.parts.values():
+    async def show(self, *broken: str) -> None:
+        """These targets lack services, the others are well."""
+        for name, part in self.shift.parts.items():
+            missing = ("Greeter", "Mailer") if name in broken else ()
             part.shown = dict(views(part.target, missing=missing))
 
     async def fail(self, reason: Reason | None) -> None:
@@ -90,7 +92,7 @@ class Life:
         self.shift.alarms = None if self.shift.alarms else Alarms(MINUTE, Heard(now, (heard,)))
 
     async def stand_by(self) -> None:
-        """Lose the targets to somebody else for a while, who notes something; all breaks."""
+        """Lose the targets for a while to somebody who notes something; then something breaks."""
         await self.shift.ownership.release()
         self.shift.keeps = False
         await self.round()
@@ -99,7 +101,7 @@ class Life:
         self.theirs += len(await self.shift.ledger.note_changes([hold], now=now))
         await self.round()
         self.shift.keeps = True
-        await self.show("Greeter", "Mailer")
+        await self.show("prod")
 
     async def pause(self) -> None:
         now = self.shift.clock.now()
@@ -121,6 +123,8 @@ class Life:
             await say(plan.id, actor="mira", reason="", now=self.shift.clock.now())
 
     async def forget(self) -> None:
+        await self.show("other")
+        self.shift.clock.advance(5)
         self.shift.fleet.forget("prod")
         self.shift.rounds.forget("prod")
         await self.shift.round("other")
@@ -145,14 +149,25 @@ class Life:
             old.targets,
             clock=old.clock,
             owner=f"here:{self.runs}:abc",
+            remedy=old.remedy,
             recorder=Recorder(f"here:{self.runs}:abc"),
         )
+
+    async def restart_late(self) -> None:
+        """It stands by at first, and so what it remembers then is not recorded."""
+        await self.restart()
+        self.shift.keeps = False
+        await self.show()
+        await self.round()
+        self.shift.keeps = True
+        await self.show("prod")
 
 
 _HAPPENINGS: dict[str, Callable[[Life], Awaitable[None]]] = {
     "round": Life.round,
     "locked": lambda it: it.round(lock=True),
-    "broken": lambda it: it.show("Greeter", "Mailer"),
+    "broken": lambda it: it.show("prod"),
+    "all broken": lambda it: it.show("prod", "other"),
     "well": Life.show,
     "unreadable": lambda it: it.fail(Reason.TIMEOUT),
     "readable": lambda it: it.fail(None),
@@ -170,6 +185,7 @@ _HAPPENINGS: dict[str, Callable[[Life], Awaitable[None]]] = {
     "reload": Life.reload,
     "refuse": Life.refuse,
     "restart": Life.restart,
+    "restart late": Life.restart_late,
 }
 
 
@@ -197,8 +213,8 @@ async def live(folder: Path, happenings: list[str]) -> tuple[int, Compared]:
 @example(["broken", "round", "an hour back", "round", "minutes", "an hour forward", "round"])
 @example(["broken", "round", "forget", "round", "round", "well", "forget", "round"])
 @example(["refuse", "broken", "round", "round", "refuse", "minutes", "minutes", "round"])
-@example(["well", "round", "forget", "broken", "minutes", "forget", "round"])
-@example(["well", "round", "stand by", "well", "minutes", "stand by", "round"])
+@example(["well", "minutes", "forget", "round", "well", "minutes", "forget", "round"])
+@example(["well", "minutes", "restart late", "round", "well", "minutes", "stand by", "round"])
 @example(["broken", "round", "restart", "round", "stand by", "round", "round"])
 @example(["broken", "round", "round", "round", "yes", "round", "no", "reload", "round"])
 @settings(max_examples=25)
@@ -229,14 +245,14 @@ async def test_where_the_beginning_is_gone_only_the_rest_is_compared(tmp_path: P
     async with ledger_at(tmp_path) as ledger:
         shift = Shift(ledger, POLICIES, (ONE, OTHER), recorder=Recorder("boot"))
         life = Life(shift, tmp_path)
-        await life.show("Greeter", "Mailer")
+        await life.show("prod")
         assert shift.recorder is not None
         for number in range(3 * blocks.MOST_FRAMES):
             await life.round()
             if number == blocks.MOST_FRAMES // 2:
                 await life.show()
             if number == 2 * blocks.MOST_FRAMES:
-                await life.show("Greeter", "Mailer")
+                await life.show("prod")
         await shift.recorder.flush(ledger)
         middle = shift.clock.now() - timedelta(seconds=15) * blocks.MOST_FRAMES
         keep = shift.clock.now() - middle

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from exporter.policy.load import read_policies
 from exporter.simulate.load import MAX_BYTES, read_tests
 from exporter.simulate.scenario import Scenario
 from exporter.simulate.spread import gather, spread
@@ -184,10 +185,11 @@ def test_problems_of_a_policy_are_told_where_they_are(tmp_path: Path) -> None:
         (b"# " + b"x" * MAX_BYTES, "tests/heal.yaml:1:1: is larger than 1000000 bytes; write seve"),
         (b"", "tests/heal.yaml:1:1: a file of tests is a mapping; write policies: and tests:"),
         (b"- one", "tests/heal.yaml:1:1: a file of tests is a mapping; write policies: and tests:"),
+        (POLICIES.encode(), "tests/heal.yaml:1:1: is a file of policies; name the file that tests"),
         (b"\tpolicies: x", "tests/heal.yaml:1:1: is not YAML: found a tab; write spaces to indent"),
         (b"a: &a [*a]", "contains itself"),
     ],
-    ids=["latin", "large", "empty", "list", "tab", "loop"],
+    ids=["latin", "large", "empty", "list", "policies", "tab", "loop"],
 )  # fmt: skip
 def test_what_is_no_file_of_tests_is_told_in_one_line(
     tmp_path: Path, content: bytes, told: str
@@ -196,6 +198,14 @@ def test_what_is_no_file_of_tests_is_told_in_one_line(
     scenarios, (problem,) = read(tmp_path, content)
     assert scenarios == []
     assert told in problem
+
+
+def test_a_file_of_tests_is_no_file_of_policies(tmp_path: Path) -> None:
+    """A pattern that is too wide is told in one line, with what the file is."""
+    path = tmp_path / "heal.yaml"
+    path.write_text(WHOLE)
+    (problem,) = read_policies([path]).problems
+    assert "heal.yaml:1:1: is a file of tests; leave it out here" in problem
 
 
 def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:

@@ -123,18 +123,18 @@ def test_values_of_any_kind_can_be_recorded(store: Store) -> None:
 def test_who_is_not_decided_about_any_more_is_gone_also_after_a_restart(engine: Engine) -> None:
     """Otherwise it stood on record for ever, and every report called it wrong."""
     pending, unread = hold(HoldReason.PENDING, item="a"), hold(HoldReason.COMPONENT_UNKNOWN)
-    Store(engine).note_changes([pending, act(item="b")], at(0), target="prod")
+    Store(engine).note_changes([pending, act(item="b")], at(0), of="prod")
     store = Store(engine)
-    assert store.note_changes([unread], at(1), target="prod") == (unread,)  # nobody can tell
-    later = store.note_changes([act(item="b")], at(2), target="prod")
+    assert store.note_changes([unread], at(1), of="prod") == (unread,)  # nobody can tell
+    later = store.note_changes([act(item="b")], at(2), of="prod")
     assert {(d.subject.item, d.result) for d in later} == {(None, "clear"), ("a", "clear")}
-    assert store.note_changes([act(item="b")], at(3), target="prod") == ()
-    assert [d.subject.item for d in store.note_changes([], at(4), target="prod")] == ["b"]
+    assert store.note_changes([act(item="b")], at(3), of="prod") == ()
+    assert [d.subject.item for d in store.note_changes([], at(4), of="prod")] == ["b"]
 
 
 def test_what_stands_on_targets_that_are_not_watched_any_more_is_ended(engine: Engine) -> None:
     """Once; of targets that are watched nothing is said."""
-    Store(engine).note_changes([hold(HoldReason.PENDING, item="a")], at(0), target="prod")
+    Store(engine).note_changes([hold(HoldReason.PENDING, item="a")], at(0), of="prod")
     store = Store(engine)
     assert store.note_unwatched({"prod"}, at(1)) == ()
     (ended,) = store.note_unwatched({"renamed"}, at(2))
