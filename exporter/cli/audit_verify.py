@@ -49,7 +49,7 @@ def verify(
         key = None if found.key is None else {"id": found.key, "since": found.keyed_since}
         print_json({"head": end, "entries": found.head.seq, "key": key, "flaw": told})
     elif flaw is not None:
-        out.print(f"the ledger was changed: {flaw.sentence}", markup=False, soft_wrap=True)
+        out.print(str(flaw), markup=False, soft_wrap=True)
     else:
         out.print(f"{found.head.seq} entries and their rows are as they were written")
         out.print(_sealed(found))

@@ -251,6 +251,10 @@ class Store(OrderStore):
         """
         return self._decided.note(decisions, now=now, of=of)
 
+    def note_unwatched(self, targets: Collection[str], now: datetime) -> tuple[Decision, ...]:
+        """Record that nothing is known any more of who stands on other targets than these."""
+        return self._decided.forget_others(targets, now=now)
+
     def seal(self) -> bool:
         """Have every entry from now on hashed with the key; False when they are already."""
         before = self.key_id()

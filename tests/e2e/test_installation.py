@@ -74,7 +74,7 @@ def test_the_guide_leads_to_an_installation_that_is_good(
     (seen,) = (said for command, said in told.items() if " doctor " in command)
     assert re.search(r"ingress +ok", seen)
     assert any(__version__ in said for said in told.values())
-    assert any(re.match(r"ok: 1 targets, [1-9]\d* policies", said) for said in told.values())
+    assert any(re.match(r"ok: 1 target, [1-9]\d* policies", said) for said in told.values())
     for name in ("restate-medic.service", "restate-medic.yaml"):
         (made,) = tmp_path.glob(f"etc/**/{name}")
         assert made.read_text() == (FOLDER / name).read_text()
