@@ -177,9 +177,9 @@ class Surroundings:
         identities, changed = self._identities.remembered()
         return Memory(affected, good_until, identities, changed, self._suspicion)
 
-    def recall(self, memory: Memory, *, now: datetime) -> None:
-        """Remember what ``memory`` told."""
-        self._health.recall(memory.affected, memory.good_until)
+    def recall(self, memory: Memory, *, now: datetime, as_then: bool = True) -> None:
+        """Remember what ``memory`` told. Without ``as_then`` other policies decide now."""
+        self._health.recall(memory.affected if as_then else None, memory.good_until)
         self._identities.recall(memory.identities, memory.changed)
         if memory.clock is not None:
             self._clock.recall(memory.clock, now, self._boot())

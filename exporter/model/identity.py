@@ -89,9 +89,9 @@ class Identities:
         return dict(self._seen), {name: why for name, why in self._change.items() if why}
 
     def recall(self, seen: Mapping[str, Identity], changed: Mapping[str, str]) -> None:
-        """Take over what ``remembered`` told."""
-        self._seen |= seen
-        self._change |= changed
+        """Take over what ``remembered`` told, instead of what is known."""
+        self._seen = dict(seen)
+        self._change = dict(changed)
 
     def forget(self, target: str) -> None:
         """Drop a target that is no longer configured."""

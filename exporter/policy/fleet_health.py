@@ -64,11 +64,13 @@ class FleetHealth:
         return affected, dict(self._good_until)
 
     def recall(
-        self, affected: Mapping[str, frozenset[str]], good_until: Mapping[str, datetime]
+        self, affected: Mapping[str, frozenset[str]] | None, good_until: Mapping[str, datetime]
     ) -> None:
-        """Take over what ``remembered`` told."""
-        self._affected |= {name: set(found) for name, found in affected.items()}
-        self._good_until |= good_until
+        """Take over what ``remembered`` told, instead of what is known; None: only the times."""
+        if affected is not None:
+            names = self._affected.keys() | affected.keys()
+            self._affected = {name: set(affected.get(name, ())) for name in names}
+        self._good_until = dict(good_until)
         self._looked = None
 
     def forget(self, target: str) -> None:

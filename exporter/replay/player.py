@@ -135,8 +135,7 @@ class Player:
             if moment.boot != self._boot:
                 self._start(moment.boot)
             self._now, self._offset = moment.at, change.backdrop.boot_offset
-            memory = change.memory if self._as_then else replace(change.memory, affected={})
-            self._surroundings.recall(memory, now=moment.at)
+            self._surroundings.recall(change.memory, now=moment.at, as_then=self._as_then)
         if moment.boot == self._boot:
             for name in change.forgotten:
                 self._surroundings.forget(name)

@@ -217,6 +217,7 @@ async def live(folder: Path, happenings: list[str]) -> tuple[int, Compared]:
 @example(["well", "minutes", "restart late", "round", "well", "minutes", "stand by", "round"])
 @example(["broken", "round", "restart", "round", "stand by", "round", "round"])
 @example(["broken", "round", "round", "round", "yes", "round", "no", "reload", "round"])
+@example(["forget", "stand by"])
 @settings(max_examples=25)
 def test_what_rounds_decided_comes_out_again(happenings: list[str]) -> None:
     """Each note in its moment, none more and none less, and no round is left out."""
