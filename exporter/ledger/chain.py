@@ -55,6 +55,8 @@ class EntryKind(StrEnum):
     """The report of a day is being sent."""
     REPORT_TOLD = "report_told"
     """What became of sending it."""
+    PRUNED = "pruned"
+    """Retention removed what was old: up to which entry, and what of it is still needed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from exporter.ledger.decided import DecisionRecord, newest_of_each, record_of
 from exporter.ledger.engine import database_now, one_moment
 from exporter.ledger.orders import not_lifted
 from exporter.ledger.ownership import ShardLease
+from exporter.ledger.resting import newest_checkpoint
 from exporter.ledger.rows import operation_of
 from exporter.ledger.tables import decisions, entries, leases, operations
 from exporter.model.decision import Result
@@ -81,7 +82,7 @@ def read_period(engine: Engine, since: datetime) -> Period:
         accepted = _entries_of(connection, last, EntryKind.IDENTITY)
         return Period(
             since=since,
-            first_entry_at=connection.scalar(select(entries.c.at).order_by(entries.c.seq).limit(1)),
+            first_entry_at=_first_entry_at(connection),
             before=tuple(_standing_before(connection, last)),
             decisions=tuple(record_of(row) for row in changed),
             operations=tuple(operation_of(row) for row in rows),
@@ -97,6 +98,13 @@ def read_period(engine: Engine, since: datetime) -> Period:
             database_now=database_now(connection),
             cut=much or many,
         )
+
+
+def _first_entry_at(connection: Connection) -> datetime | None:
+    """Where the whole chain begins: what retention left of the time before tells little of it."""
+    known = newest_checkpoint(connection)
+    after = entries.c.seq > (known.through.seq if known else 0)
+    return connection.scalar(select(entries.c.at).where(after).order_by(entries.c.seq).limit(1))
 
 
 def _last_before(connection: Connection, since: datetime) -> int:
