@@ -140,7 +140,8 @@ def _rejected(
 def _clear_at(connection: Connection, subject: StoredSubject, at: datetime) -> int:
     clear = and_(_d.result == str(Result.CLEAR), _d.at == at)
     query = select(func.max(_d.seq)).where(_about(*subject), clear)
-    return connection.execute(query).scalar_one()
+    found: int = connection.execute(query).scalar_one()
+    return found
 
 
 def _about(policy: str, target: str, item: str | None) -> ColumnElement[bool]:
