@@ -37,6 +37,7 @@ from exporter.remediate.verification import Verification
 if TYPE_CHECKING:
     from exporter.backends.backend import Backend
     from exporter.fleet import Fleet
+    from exporter.history.frames import Noting
     from exporter.history.recorder import Recorder
     from exporter.ledger.gateway import Ledger
     from exporter.metrics.instruments import Instruments
@@ -90,6 +91,7 @@ class Rounds:
         self._changes = Changes()
         self._refreshing: asyncio.Task[bool] | None = None
         self._recording: dict[str, asyncio.Task[None]] = {}
+        self._unnoted: set[str] = set()
         self.accepting = True
         """False while the daemon stops: rounds go on, nothing new is started."""
 
@@ -148,8 +150,17 @@ class Rounds:
                 targets=watched.targets,
                 boot_offset=self._surroundings.boot_offset(now),
                 seq=self._ledger.standing.seq,
+                noting=self._noting(report.target),
+                memory=self._surroundings.memory,
                 now=now,
             )
+
+    def _noting(self, target: str) -> Noting:
+        if target in self._recording:
+            return "busy"
+        failed = target in self._unnoted
+        self._unnoted.discard(target)
+        return "failed" if failed else ""
 
     def forget(self, target: str) -> None:
         """Drop what is remembered of a target that is no longer configured, or was changed."""
@@ -157,6 +168,7 @@ class Rounds:
             self._recorder.forget(target)
         self._surroundings.forget(target)
         self._changes.forget(target)
+        self._unnoted.discard(target)
 
     async def _ledger_ok(self) -> bool:
         """Take in what other processes wrote. False: nothing may be done now.
@@ -251,10 +263,12 @@ class Rounds:
         ended: tuple[Ruling, ...],
         now: datetime,
     ) -> None:
+        self._unnoted.add(target)
         try:
             for ruling in ended:
                 await self._remediator.end_proposal(ruling.operation_id, ruling.outcome, ruling.why)
-            await self._ledger.note_changes(decisions, now=now)
+            await self._ledger.note_changes(decisions, now=now, of=target)
+            self._unnoted.discard(target)
             identity = self._surroundings.news(target)
             if identity is not None:
                 await self._ledger.note_identity(target, identity, now=now)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
+from exporter.history.frames import Memory
 from exporter.model.decision import Decision, Mode, Result, Subject, Waiting
 from exporter.model.derive import derive
 from exporter.model.findings import Findings, Tally
@@ -171,6 +172,19 @@ class Surroundings:
     def go_on(self, target: str, waiting: Mapping[Subject, Waiting]) -> None:
         """Take over what was remembered before a target's next round, as ``waiting`` told it."""
         self._waiting[target] = dict(waiting)
+
+    def memory(self) -> Memory:
+        """What is remembered of all targets together."""
+        affected, good_until = self._health.remembered()
+        identities, changed = self._identities.remembered()
+        return Memory(affected, good_until, identities, changed, self._suspicion)
+
+    def recall(self, memory: Memory, *, now: datetime) -> None:
+        """Remember what ``memory`` told."""
+        self._health.recall(memory.affected, memory.good_until)
+        self._identities.recall(memory.identities, memory.changed)
+        if memory.clock is not None:
+            self._clock.recall(memory.clock, now, self._boot())
 
     def boot_offset(self, now: datetime) -> timedelta:
         """By how much the wall clock is ahead of the clock that nobody sets."""

@@ -64,7 +64,7 @@ def files(text: str) -> dict[str, str]:
 def own_commands(text: str) -> list[list[str]]:
     """The arguments of each ``restate-medic …`` in code of a page, in blocks and within lines."""
     inline = _INLINE.findall(_FENCED.sub("", text))
-    found = [line.split(" | ")[0] for line in (*shell_lines(text), *typed(text), *inline)]
+    found = [re.split(r" [|>] ", line)[0] for line in (*shell_lines(text), *typed(text), *inline)]
     words = (shlex.split(line) for line in found if line.startswith("restate-medic "))
     return [argv[1:] for argv in words]
 

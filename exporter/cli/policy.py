@@ -19,6 +19,7 @@ from exporter.policy.check import Checked, check
 from exporter.policy.schema_json import schema_text
 from exporter.policy.shipped import copy_shipped
 from exporter.settings.load import load
+from exporter.simulate.schema_json import schema_for_tests_text
 
 app = typer.Typer(
     help="Check policies before they run, and see why they act or hold.", no_args_is_help=True
@@ -72,12 +73,18 @@ def check_(
 
 @app.command("schema")
 @friendly
-def schema_() -> None:
+def schema_(
+    *,
+    tests: Annotated[
+        bool, typer.Option("--tests", help="That of the files that `policy test` plays.")
+    ] = False,
+) -> None:
     """Print the JSON Schema of policy files, with which editors complete and check them.
 
-    The first line of a policy file names it: `# yaml-language-server: $schema=policy.schema.json`.
+    The first line of a policy file names it: `# yaml-language-server: $schema=policy.schema.json`,
+    that of a test in a folder beside it `# yaml-language-server: $schema=../tests.schema.json`.
     """
-    typer.echo(schema_text(), nl=False)
+    typer.echo(schema_for_tests_text() if tests else schema_text(), nl=False)
 
 
 @app.command("copy")
@@ -87,9 +94,9 @@ def copy_(
         Path, typer.Argument(metavar="FOLDER", help="Where to; it is made if it is not there.")
     ] = Path("policies"),
 ) -> None:
-    """Copy the shipped policies and their schema into a folder, to be read and changed there.
+    """Copy the shipped policies, their tests and schemas into a folder, to be changed there.
 
-    They only observe or propose. A file that is there already stays as it is.
+    The policies only observe or propose. A file that is there already stays as it is.
     """
     try:
         written, kept = copy_shipped(folder)

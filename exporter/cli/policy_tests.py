@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.markup import escape
+from rich.progress import Progress
 
-from exporter.cli.output import Exit, err, fail, friendly, lay_out, out
+from exporter.cli.output import Exit, err, fail, friendly, out
 from exporter.model.redact import redact_text
 from exporter.simulate.judge import judge
-from exporter.simulate.junit import Verdict, junit, told
+from exporter.simulate.junit import Verdict, junit, plain, told
 from exporter.simulate.load import read_tests
 from exporter.simulate.run import play
+from exporter.simulate.scenario import Scenario
+from exporter.simulate.timeline import timeline
 
 _FOLDER = Path("policies/tests")
 _SUFFIXES = frozenset({".yaml", ".yml"})
@@ -31,40 +35,64 @@ def run_tests(
         ),
     ] = None,
     *,
+    only: Annotated[
+        str,
+        typer.Option(
+            "--only",
+            help="Play only tests whose name contains this.",
+            metavar="TEXT",
+            show_default=False,
+        ),
+    ] = "",
+    verbose: Annotated[
+        bool,
+        typer.Option(
+            "--verbose", "-v", help="Tell what happened in each test, in those that pass too."
+        ),
+    ] = False,
     to: Annotated[
         Path | None,
         typer.Option(
             "--junit", help="Write JUnit XML there, too.", metavar="FILE", show_default=False
         ),
     ] = None,
-    verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Name the tests that pass, too.")
-    ] = False,
 ) -> None:
     """Play what tests describe, through simulated time, and compare what policies do with it.
 
     The daemon's own deciding, gates and limits; no Restate, no configuration is needed. Exit 0 when
     all pass, 1 when one fails, 2 when a file is wrong.
     """
-    verdicts: list[Verdict] = []
-    problems: list[str] = []
-    for path in _found(files or [_FOLDER]):
-        read = read_tests(path, str(path))
-        problems += read.problems
-        for scenario in read.scenarios:
-            began = time.perf_counter()
-            differences = judge(scenario, play(scenario))
-            verdicts.append(Verdict(scenario, differences, time.perf_counter() - began))
-            _show(verdicts[-1], verbose=verbose)
+    read = [read_tests(path, str(path)) for path in _found(files or [_FOLDER])]
+    problems = [problem for one in read for problem in one.problems]
+    scenarios = [one for tests in read for one in tests.scenarios if only in one.name]
+    if only and not scenarios and not problems:
+        fail(f"--only {only}: no test has this in its name; -v names all", Exit.USAGE)
+    verdicts, told = [], []
+    for scenario in _counted(scenarios):
+        began = time.perf_counter()
+        played = play(scenario)
+        differences = judge(scenario, played)
+        verdicts.append(Verdict(scenario, differences, time.perf_counter() - began))
+        told.append(timeline(played) if verbose else ())
+    for verdict, lines in zip(verdicts, told, strict=True):
+        _show(verdict, lines, verbose=verbose)
     for problem in problems:
-        err.print(problem, markup=False)
+        err.print(plain(problem), markup=False)
     if to is not None:
         _write(to, junit(verdicts, problems))
     failed = sum(bool(one.differences) for one in verdicts)
-    out.print(f"{len(verdicts) - failed} passed, {failed} failed")
+    wrong = f"; wrong: {sum(bool(one.problems) for one in read)} of the files" if problems else ""
+    out.print(f"{len(verdicts) - failed} passed, {failed} failed{wrong}")
     if problems:
         raise typer.Exit(int(Exit.USAGE))
     raise typer.Exit(int(Exit.UNHEALTHY if failed else Exit.FINE))
+
+
+def _counted(scenarios: list[Scenario]) -> Iterator[Scenario]:
+    """Each, with a bar on stderr where that is a terminal."""
+    bar = Progress(console=err, transient=True, disable=not err.is_terminal)
+    with bar as progress:
+        yield from progress.track(scenarios, description="playing")
 
 
 def _found(paths: list[Path]) -> list[Path]:
@@ -79,17 +107,22 @@ def _found(paths: list[Path]) -> list[Path]:
     return files
 
 
-def _show(verdict: Verdict, *, verbose: bool) -> None:
-    if not verdict.differences:
-        if verbose:
-            lay_out(f"[green]pass[/]  {escape(verdict.scenario.name)}")
+def _show(verdict: Verdict, lines: tuple[str, ...], *, verbose: bool) -> None:
+    if not verdict.differences and not verbose:
         return
-    lay_out(f"[red]FAIL[/]  {escape(verdict.scenario.name)}")
-    out.print(f"      {verdict.scenario.place}", markup=False, soft_wrap=True, style="dim")
+    word = "[red]FAIL[/]" if verdict.differences else "[green]pass[/]"
+    out.print(f"{word}  {escape(plain(verdict.scenario.name))}", soft_wrap=True)
+    place = verdict.scenario.place
+    for text in (place, *lines) if verbose else (place,):
+        _inset(text, style="dim")
     for difference in verdict.differences:
-        text = redact_text(told(difference))
-        inset = "\n".join(f"      {line}" for line in text.splitlines())
-        out.print(inset, markup=False, soft_wrap=True)
+        for text in told(difference).splitlines():
+            _inset(text)
+
+
+def _inset(text: str, *, style: str | None = None) -> None:
+    shown = plain(redact_text(text))
+    out.print(f"      {shown}", markup=False, soft_wrap=True, style=style)
 
 
 def _write(path: Path, text: str) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -12,23 +10,18 @@ from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TextColumn
-from sqlalchemy import Engine
 
 from exporter.app.check import served
 from exporter.cli.options import AsJson, ConfigFile
-from exporter.cli.orders import known
 from exporter.cli.output import Exit, columns, err, fail, friendly, lay_out, out, print_json, when
+from exporter.cli.recorded import known_targets, progress_over, recorded_ledger
+from exporter.cli.replay_check import check_
 from exporter.cli.since import moment_of
-from exporter.ledger.archive import Archive
-from exporter.ledger.engine import connect, ledger_url, place
-from exporter.ledger.schema import prepare
-from exporter.ledger.trouble import is_trouble, unavailable
 from exporter.model.decision import Mode
 from exporter.model.duration import format_duration
 from exporter.model.operation import Outcome
 from exporter.model.redact import redact_text
-from exporter.policy.check import check
+from exporter.policy.check import check as checked_files
 from exporter.policy.policy import Policy
 from exporter.replay.replay import Held, Question, Replayed, replay
 from exporter.replay.simulation import Deed
@@ -86,6 +79,14 @@ def replay_(
         typer.Option(help="As if every policy that is not off were in this mode."),
     ] = None,
     repairs: Annotated[Repairs, typer.Option(help="What to assume of each repair.")] = Repairs.HELP,
+    check: Annotated[
+        bool,
+        typer.Option(
+            "--check",
+            help="Instead decide each recorded round again as it was decided then, and compare"
+            " with what the ledger noted; exit 1 where they differ.",
+        ),
+    ] = False,
     config_file: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
@@ -99,6 +100,13 @@ def replay_(
     ends = moment_of("0s" if until is None else until, "--until")
     if began >= ends:
         fail("--since is not before --until; write an earlier moment", Exit.USAGE)
+    if check:
+        if files is not None or mode is not None or repairs is not Repairs.HELP:
+            msg = "--check decides with the policies of then: leave out files, --mode and --repairs"
+            fail(msg, Exit.USAGE)
+        with recorded_ledger(configuration) as source:
+            check_(source, since=began, until=ends, targets=target or (), as_json=as_json)
+        return
     question = Question(
         since=began,
         until=ends,
@@ -107,9 +115,9 @@ def replay_(
         mode=None if mode is None else Mode(mode),
         helps=repairs is Repairs.HELP,
     )
-    with _ledger(configuration) as source:
-        _known(source, question)
-        with _progress(question) as advance:
+    with recorded_ledger(configuration) as source:
+        known_targets(source, question.targets)
+        with progress_over(question.since, question.until) as advance:
             found = replay(question, source, on_progress=advance)
     if not found.rounds:
         fail(f"nothing was recorded between {when(began)} and {when(ends)}", Exit.UNHEALTHY)
@@ -121,7 +129,7 @@ def replay_(
 
 
 def _policies(configuration: Configuration, files: list[str]) -> tuple[Policy, ...]:
-    checked = check(
+    checked = checked_files(
         files,
         targets=configuration.targets,
         served=served(configuration),
@@ -134,51 +142,6 @@ def _policies(configuration: Configuration, files: list[str]) -> tuple[Policy, .
     if checked.problems:
         raise typer.Exit(int(Exit.USAGE))
     return tuple(row.policy for row in checked.rows)
-
-
-@contextmanager
-def _ledger(configuration: Configuration) -> Iterator[Engine]:
-    path = configuration.ledger_file
-    if path is not None and not path.exists():
-        msg = f"there is no ledger at {path}: name the configuration of the daemon (--config.file)"
-        fail(msg, Exit.USAGE)
-    url = ledger_url(configuration.storage_url)
-    engine = connect(url)
-    try:
-        prepare(engine)
-        yield engine
-    except Exception as error:
-        if not is_trouble(error):
-            raise
-        raise unavailable(error, place(url)) from error
-    finally:
-        engine.dispose()
-
-
-def _known(source: Engine, question: Question) -> None:
-    names = frozenset(Archive(source).history_span()) - {""}
-    if not names:
-        fail(
-            "nothing was recorded yet: a daemon keeps history from its first round on, unless"
-            " history.enabled is false",
-            Exit.UNHEALTHY,
-        )
-    for name in question.targets:
-        known("target", name, names)
-
-
-@contextmanager
-def _progress(question: Question) -> Iterator[Any]:
-    """A bar of time on stderr, where that is a terminal."""
-    told = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %")
-    with Progress(*told, console=err, transient=True, disable=not err.is_terminal) as progress:
-        of = (question.until - question.since).total_seconds()
-        task = progress.add_task("replaying", total=of)
-
-        def advance(at: datetime) -> None:
-            progress.update(task, completed=(at - question.since).total_seconds())
-
-        yield advance
 
 
 def _notes(question: Question, found: Replayed, repairs: Repairs) -> list[str]:

@@ -20,7 +20,7 @@ from exporter.daemon.retention import LOOK_SECONDS, Retention
 from exporter.daemon.showing import Showing, plans_of
 from exporter.daemon.supervisor import Supervisor
 from exporter.explain import Explanation, explain
-from exporter.history.keeper import FLUSH_SECONDS, PRUNE_SECONDS, Keeper
+from exporter.history.keeper import LOOK_SECONDS, PRUNE_SECONDS, Keeper
 from exporter.ledger.chain import Head
 from exporter.ledger.integrity import inspect
 from exporter.left_behind import look_after
@@ -198,7 +198,7 @@ class Daemon:
         self._chores.every(_REPORT_SECONDS, Reporting(lambda: self.engine).look)
         self._chores.every(LOOK_SECONDS, Retention(lambda: self.engine, self._clock_suspect).look)
         if self._history is not None:
-            self._chores.every(FLUSH_SECONDS, self._history.flush_history)
+            self._chores.every(LOOK_SECONDS, self._history.keep_history)
             self._chores.every(PRUNE_SECONDS, self._history.prune_history)
         self._chores.every(_LOOK_FOR_CHANGES_SECONDS, self._reloads.when_changed)
         if self._supervisor.ping_seconds is not None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from exporter.history.codec import Decoder, Encoder, Json, UnreadableError
+from exporter.history.codec import Decoder, Encoder, Json, UnreadableError, text_of
 from exporter.history.frames import (
     Backdrop,
     Block,
@@ -29,9 +29,10 @@ from exporter.model.report import Reading
 from exporter.model.views import InvocationsView
 
 VERSION = 1
-MOST_FRAMES = 256
+MOST_FRAMES = 128
 MOST_OBJECTS = 20_000
 _LEVEL = 6
+_QUICK_LEVEL = 1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _TENTHS = 10_000
@@ -51,14 +52,18 @@ class Snapshot:
     ended: datetime
     frames: int
     classes: tuple[tuple[str, tuple[str, ...]], ...]
-    objects: tuple[Json, ...]
-    opening: Json
-    rows: tuple[Json, ...]
+    objects: tuple[str, ...]
+    """These, ``opening`` and ``rows`` are JSON text."""
+    opening: str
+    rows: tuple[str, ...]
+    whole: bool = False
+    """Whether it has ended; what grows is written again soon, and so only quickly deflated."""
 
     def packed(self) -> bytes:
         """Its body."""
-        said = [VERSION, self.classes, self.objects, self.opening, self.rows]
-        return zlib.compress(json.dumps(said, separators=(",", ":")).encode(), _LEVEL)
+        objects, rows = ",".join(self.objects), ",".join(self.rows)
+        text = f"[{VERSION},{text_of(self.classes)},[{objects}],{self.opening},[{rows}]]"
+        return zlib.compress(text.encode(), _LEVEL if self.whole else _QUICK_LEVEL)
 
 
 class BlockWriter:
@@ -67,10 +72,11 @@ class BlockWriter:
     def __init__(self, stream: str, boot: str, number: int, opening: Opening | None) -> None:
         self._stream, self._boot, self._number = stream, boot, number
         self._encoder = Encoder()
-        self._opening = None if opening is None else self._open(opening)
-        self._rows: list[Json] = []
+        self._opening = text_of(None if opening is None else self._open(opening))
+        self._rows: list[str] = []
         self._began: datetime | None = None
         self._ended = _EPOCH
+        self._tick = 0
         self._last: Circumstances | Backdrop | None = None
         self._shapes: dict[Component, tuple[Reading, int]] = {}
 
@@ -82,14 +88,14 @@ class BlockWriter:
     def add_frame(self, frame: Frame) -> None:
         """Add a round of a target."""
         readings = [self._reading(one, frame.at) for one in frame.readings]
-        self._add(frame.at, frame.circumstances, readings)
+        self._add(frame, frame.circumstances, readings)
 
     def add_change(self, change: Change) -> None:
         """Add a change of the backdrop."""
-        self._add(change.at, change.backdrop)
+        self._add(change, change.backdrop, self._encoder.encode((change.forgotten, change.memory)))
 
-    def snapshot(self) -> Snapshot:
-        """What it holds now."""
+    def snapshot(self, *, whole: bool = False) -> Snapshot:
+        """What it holds now; ``whole`` when nothing more will come."""
         encoder = self._encoder
         return Snapshot(
             stream=self._stream,
@@ -102,6 +108,7 @@ class BlockWriter:
             objects=tuple(encoder.objects),
             opening=self._opening,
             rows=tuple(self._rows),
+            whole=whole or self.full,
         )
 
     def _open(self, opening: Opening) -> Json:
@@ -109,16 +116,17 @@ class BlockWriter:
         report = replace(opening.report, readings={one.component: one for one in readings})
         return [self._encoder.encode(report), self._encoder.encode(opening.waiting)]
 
-    def _add(self, at: datetime, about: Circumstances | Backdrop, *more: Json) -> None:
+    def _add(self, one: Frame | Change, about: Circumstances | Backdrop, more: Json) -> None:
+        at, tick = one.at, one.tick
         step = (at - self._ended) // _MICROSECOND  # the first: since 1970
         if self._began is None:
             self._began = at
-        row: list[Json] = [step, *more]
+        row: list[Json] = [step, tick - self._tick, more]
         if about != self._last:
             self._last = about
             row.append(self._encoder.encode(about))
-        self._rows.append(row)
-        self._ended = at
+        self._rows.append(text_of(row))
+        self._ended, self._tick = at, tick
 
     def _reading(self, reading: Reading, at: datetime) -> Json:
         latency = reading.latency_seconds
@@ -175,17 +183,24 @@ def _read(stream: str, boot: str, said: Json) -> Block:
 
 
 def _frames(decoder: Decoder, rows: Iterable[Json]) -> Iterable[Frame]:
-    at = _EPOCH
-    told: Circumstances | None = None
     shapes: dict[int, Reading] = {}
-    for step, readings, *more in rows:
+    for at, tick, readings, told in _told(decoder, rows):
+        found = tuple(_readings(decoder.decode, shapes, readings, at))
+        yield Frame(at, tick, found, told)
+
+
+def _told(decoder: Decoder, rows: Iterable[Json]) -> Iterable[tuple[datetime, int, Json, Any]]:
+    """Each row's moment, place, content, and what it rests on: as the row before, or anew."""
+    at, tick, told = _EPOCH, 0, None
+    for step, further, content, *new in rows:
         at += timedelta(microseconds=step)
-        if more:
-            told = decoder.decode(more[0])
+        tick += further
+        if new:
+            told = decoder.decode(new[0])
         if told is None:
-            msg = "its first frame tells no circumstances"
+            msg = "its first row does not tell what it rests on"
             raise UnreadableError(msg)
-        yield Frame(at, tuple(_readings(decoder.decode, shapes, readings, at)), told)
+        yield at, tick, content, told
 
 
 def _readings(
@@ -204,8 +219,5 @@ def _readings(
 
 
 def _changes(decoder: Decoder, rows: Iterable[Json]) -> Iterable[Change]:
-
-    at = _EPOCH
-    for step, said in rows:
-        at += timedelta(microseconds=step)
-        yield Change(at, decoder.decode(said))
+    for at, tick, content, told in _told(decoder, rows):
+        yield Change(at, tick, told, *decoder.decode(content))

@@ -6,6 +6,7 @@ field that comes or goes. Text is stored without secrets (rule 9); pure.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, fields
 from datetime import UTC, datetime, timedelta
@@ -15,12 +16,13 @@ from hashlib import sha256
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
-from exporter.history.frames import Backdrop, Circumstances, Setting
+from exporter.history.frames import Backdrop, Circumstances, Memory, Setting
 from exporter.model.component import Component, Reason, Status
 from exporter.model.decision import Mode, Subject, Waiting
 from exporter.model.heartbeat import Heartbeat, HeartbeatView
+from exporter.model.identity import Identity
 from exporter.model.operation import Window
-from exporter.model.redact import redact_text, redact_user_info
+from exporter.model.redact import redact_text, redact_user_info, sanitise
 from exporter.model.report import Carried, Reading, Report, Seen
 from exporter.model.target import Target, Worker
 from exporter.model.views import (
@@ -46,6 +48,7 @@ from exporter.model.views import (
     ServicesView,
 )
 from exporter.policy.alarms import Alarms, Alert, Heard, Silence
+from exporter.policy.clock import Suspicion
 from exporter.policy.matchers import Matcher, Sign
 from exporter.policy.world import OpenOperation, Refusal
 
@@ -53,7 +56,9 @@ Json: TypeAlias = Any
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _DIGEST_LENGTH = 12
-_FACTS: Mapping[str, type] = MappingProxyType(
+_JSON = json.JSONEncoder(separators=(",", ":"), check_circular=False)
+_METADATA = frozenset({"metadata", "protected_metadata"})
+FACTS: Mapping[str, type] = MappingProxyType(
     {
         kind.__name__: kind
         for kind in (
@@ -64,7 +69,7 @@ _FACTS: Mapping[str, type] = MappingProxyType(
             *(Carried, Reading, Report, Seen, Subject, Waiting),
             *(Heartbeat, Target, Worker),
             *(Alarms, Alert, Heard, Matcher, Silence, OpenOperation, Refusal),
-            *(Backdrop, Circumstances, Setting, Window),
+            *(Backdrop, Circumstances, Identity, Memory, Setting, Suspicion, Window),
         )
     }
 )
@@ -83,8 +88,9 @@ class Encoder:
     def __init__(self) -> None:
         self.classes: dict[str, tuple[int, tuple[str, ...]]] = {}
         """By name, in order: the number and the names of the stored fields."""
-        self.objects: list[Json] = []
-        self._numbers: dict[Any, int] = {}
+        self.objects: list[str] = []
+        """Each as JSON text."""
+        self._numbers: dict[str, int] = {}
 
     def encode(self, value: object) -> Json:
         """One value as JSON data. TypeError for a class that is no fact."""
@@ -110,18 +116,18 @@ class Encoder:
 
     def _number(self, fact: object) -> int:
         name = type(fact).__name__
-        if _FACTS.get(name) is not type(fact):
+        if FACTS.get(name) is not type(fact):
             msg = f"{name} is no fact that history keeps"
             raise TypeError(msg)
         known = self.classes.get(name)
         if known is None:
             known = self.classes[name] = len(self.classes), _stored_fields(name)
-        row = [known[0], *(self.encode(getattr(fact, one)) for one in known[1])]
-        key = repr(row)
-        number = self._numbers.get(key)
+        row = [known[0], *(self.encode(_shown(fact, one)) for one in known[1])]
+        text = text_of(row)
+        number = self._numbers.get(text)
         if number is None:
-            number = self._numbers[key] = len(self.objects)
-            self.objects.append(row)
+            number = self._numbers[text] = len(self.objects)
+            self.objects.append(text)
         return number
 
 
@@ -159,6 +165,11 @@ class Decoder:
                 raise UnreadableError(msg)
 
 
+def text_of(value: Json) -> str:
+    """JSON data as text, without spaces."""
+    return _JSON.encode(value)
+
+
 def microseconds(at: datetime) -> int:
     """Microseconds since 1970, exactly."""
     return (at - _EPOCH) // _MICROSECOND
@@ -167,6 +178,12 @@ def microseconds(at: datetime) -> int:
 def moment(number: int) -> datetime:
     """The moment of so many microseconds since 1970, aware UTC."""
     return _EPOCH + timedelta(microseconds=number)
+
+
+def _shown(fact: object, name: str) -> object:
+    """A field's value; what people wrote into metadata may be secret by its name alone."""
+    value = getattr(fact, name)
+    return sanitise(value) if name in _METADATA else value
 
 
 @lru_cache(maxsize=65_536)
@@ -181,11 +198,11 @@ def without_secrets(text: str) -> str:
 
 @cache
 def _stored_fields(name: str) -> tuple[str, ...]:
-    return tuple(one.name for one in fields(_FACTS[name]) if one.init)
+    return tuple(one.name for one in fields(FACTS[name]) if one.init)
 
 
 def _maker(name: str, stored: tuple[str, ...]) -> Callable[[list[Any]], object]:
-    kind = _FACTS.get(name)
+    kind = FACTS.get(name)
     if kind is None:
         msg = f"facts of the kind {name} are not known"
         raise UnreadableError(msg)

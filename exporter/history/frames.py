@@ -5,13 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Literal
 
 from exporter.model.decision import Mode, Subject, Waiting
+from exporter.model.identity import Identity
 from exporter.model.operation import Window
 from exporter.model.report import Reading, Report
 from exporter.model.target import Target
 from exporter.policy.alarms import Alarms
+from exporter.policy.clock import Suspicion
 from exporter.policy.world import OpenOperation, Refusal
+
+Noting = Literal["", "busy", "failed"]
+"""Whether a round notes its decisions in the ledger. ``busy``: no, as an earlier one still does.
+``failed``: yes, and what the one before it wanted to note was not written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +54,7 @@ class Circumstances:
     open_operations: Mapping[str, OpenOperation] = field(default_factory=dict)
     refusals: Mapping[Subject, Refusal] = field(default_factory=dict)
     """Of this target."""
+    noting: Noting = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +62,38 @@ class Frame:
     """One round of one target, at the moment of its decisions."""
 
     at: datetime
+    tick: int
+    """Its place among all frames and changes of the run: the clock may have been set back."""
     readings: tuple[Reading, ...]
     """Those that are new since the frame before."""
     circumstances: Circumstances
 
 
 @dataclass(frozen=True, slots=True)
+class Memory:
+    """What a process remembers of all targets together when its rounds begin to be recorded."""
+
+    affected: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """By policy, the targets on which it was not clear."""
+    good_until: Mapping[str, datetime] = field(default_factory=dict)
+    """By target, until when its last round counts as late news."""
+    identities: Mapping[str, Identity] = field(default_factory=dict)
+    """By target, what it was last seen to be."""
+    changed: Mapping[str, str] = field(default_factory=dict)
+    """By target, why it may be another Restate."""
+    clock: Suspicion | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Change:
-    """The backdrop from a moment on."""
+    """The backdrop from a moment on, and the targets that are others from then on."""
 
     at: datetime
+    tick: int
     backdrop: Backdrop
+    forgotten: tuple[str, ...] = ()
+    memory: Memory | None = None
+    """Where rounds begin to be recorded, at the start of a run and after a gap."""
 
 
 @dataclass(frozen=True, slots=True)

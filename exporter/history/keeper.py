@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
+from time import monotonic
 from typing import Protocol
 
 from exporter.history.recorder import Recorder, Shelf
 from exporter.model.errors import LedgerUnavailableError
 
-FLUSH_SECONDS = 30.0
+LOOK_SECONDS = 1.0
+"""Between two looks whether it is time to write."""
 PRUNE_SECONDS = 300.0
 
 
@@ -29,6 +31,10 @@ class Bounds(Protocol):
     def max_bytes(self) -> int:
         """How large it may grow."""
 
+    @property
+    def write_every(self) -> timedelta:
+        """How much a crash may lose."""
+
 
 class Keeper:
     """The recorder of one run of the daemon, and its chores."""
@@ -45,10 +51,15 @@ class Keeper:
         self._shelf = shelf
         self._bounds = bounds
         self._now = now
+        self._written = monotonic()
 
-    async def flush_history(self) -> None:
-        """Write what is new. LedgerUnavailableError: it is written the next time."""
-        self.recorder.enabled = self._bounds().enabled
+    async def keep_history(self) -> None:
+        """Write what is new once it is time. LedgerUnavailableError: it is written then again."""
+        bounds = self._bounds()
+        self.recorder.enabled = bounds.enabled
+        if monotonic() - self._written < bounds.write_every.total_seconds():
+            return
+        self._written = monotonic()
         await self.recorder.flush(self._shelf)
 
     async def prune_history(self) -> None:
@@ -62,4 +73,4 @@ class Keeper:
     async def stop(self) -> None:
         """Write what is left, if that is possible now."""
         with suppress(LedgerUnavailableError):
-            await self.flush_history()
+            await self.recorder.flush(self._shelf)

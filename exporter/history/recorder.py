@@ -6,14 +6,23 @@ A crash loses what was not written yet: less than a minute. The rounds themselve
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
 import structlog
 
 from exporter.history.blocks import BlockWriter, Snapshot
-from exporter.history.frames import Backdrop, Change, Circumstances, Frame, Opening, Setting
+from exporter.history.frames import (
+    Backdrop,
+    Change,
+    Circumstances,
+    Frame,
+    Memory,
+    Noting,
+    Opening,
+    Setting,
+)
 from exporter.model.component import Component
 from exporter.model.decision import Mode, Subject, Waiting
 from exporter.model.report import Reading, Report
@@ -21,7 +30,7 @@ from exporter.model.target import Target
 from exporter.policy.policy import Policy
 from exporter.policy.world import World
 
-_MOST_WAITING = 2_000
+MOST_WAITING = 2_000
 """Full blocks that wait for the ledger; beyond that the oldest are lost, and that is told."""
 _STEADY = timedelta(milliseconds=100)
 """Clocks that differ by less run alike."""
@@ -51,6 +60,13 @@ class Recorder:
         self._recorded: dict[str, Mapping[Component, Reading]] = {}
         self._backdrop: Backdrop | None = None
         self._rests_on: tuple[object, ...] = ()
+        self._forgotten: list[str] = []
+        self._tick = 0
+
+    @property
+    def waiting(self) -> int:
+        """How many full blocks wait to be written."""
+        return len(self._full)
 
     def round(  # noqa: PLR0913 - all that a round rests on
         self,
@@ -63,16 +79,20 @@ class Recorder:
         targets: tuple[Target, ...],
         boot_offset: timedelta,
         seq: int,
+        noting: Noting = "",
+        memory: Callable[[], Memory] = Memory,
         now: datetime,
     ) -> None:
         """Take in one round: the reports before and after it, and what its decisions rest on.
+
+        ``memory`` is asked where recording begins.
 
         Only who acts for the targets records them; of a process that stands by there is a gap.
         """
         if not (self.enabled and world.owned):
             self._interrupt()
             return
-        self._rest_on(policies, targets, world, boot_offset, now)
+        self._rest_on(policies, targets, world, boot_offset=boot_offset, memory=memory, now=now)
         target = report.target
         known = self._recorded.get(target)
         if known is None or target not in self._growing or self._growing[target].full:
@@ -81,8 +101,8 @@ class Recorder:
         writer = self._writer(target, Opening(before, waiting))
         new = tuple(r for c, r in report.readings.items() if known.get(c) is not r)
         mine = {s: r for s, r in world.refusals.items() if s.target == target}
-        told = Circumstances(seq, world.ledger_ok, dict(world.open_operations), mine)
-        writer.add_frame(Frame(now, new, told))
+        told = Circumstances(seq, world.ledger_ok, dict(world.open_operations), mine, noting)
+        writer.add_frame(Frame(now, self._next_tick(), new, told))
         self._recorded[target] = report.readings
         self._dirty.add(target)
 
@@ -90,13 +110,14 @@ class Recorder:
         """What comes under this name from now on is another target: a block of its own."""
         self._close(target)
         self._recorded.pop(target, None)
+        self._forgotten.append(target)
 
     async def flush(self, shelf: Shelf) -> None:
         """Write what is new. LedgerUnavailableError: it is kept, and written the next time."""
         if not self._dirty and not self._full:
             return
         growing = {stream: self._growing[stream].snapshot() for stream in self._dirty}
-        snapshots = [*self._full, *growing.values()]
+        snapshots = sorted([*self._full, *growing.values()], key=lambda one: one.number)
         self._dirty.clear()
         try:
             bodies = await asyncio.to_thread(lambda: [one.packed() for one in snapshots])
@@ -105,8 +126,8 @@ class Recorder:
             for stream, snapshot in growing.items():
                 if self._numbers[stream] == snapshot.number and stream in self._growing:
                     self._dirty.add(stream)
-                else:
-                    self._full.append(snapshot)
+                elif not any(_same_block(one, snapshot) for one in self._full):
+                    self._full.append(snapshot)  # otherwise it has grown since, and is there whole
             raise
         written = {id(one) for one in snapshots}
         self._full = [one for one in self._full if id(one) not in written]
@@ -116,7 +137,9 @@ class Recorder:
         policies: tuple[Policy, ...],
         targets: tuple[Target, ...],
         world: World,
+        *,
         boot_offset: timedelta,
+        memory: Callable[[], Memory],
         now: datetime,
     ) -> None:
         """Note what is the same for all targets when it changes."""
@@ -124,19 +147,27 @@ class Recorder:
         if before is not None and abs(boot_offset - before.boot_offset) < _STEADY:
             boot_offset = before.boot_offset
         same = (policies, targets, world.max_mode, world.alarms, boot_offset)
-        if self._rests_on and all(a is b for a, b in zip(same, self._rests_on, strict=True)):
+        known = self._rests_on and all(a is b for a, b in zip(same, self._rests_on, strict=True))
+        if known and not self._forgotten:
             return
         self._rests_on = same
         setting = self._setting(policies, targets, world.max_mode)
         self._backdrop = Backdrop(setting, world.alarms, boot_offset)
-        if self._backdrop != before:
-            self._writer("", None).add_change(Change(now, self._backdrop))
+        if self._backdrop != before or self._forgotten:
+            gone, self._forgotten = tuple(self._forgotten), []
+            begins = memory() if before is None else None
+            change = Change(now, self._next_tick(), self._backdrop, gone, begins)
+            self._writer("", None).add_change(change)
             self._dirty.add("")
+
+    def _next_tick(self) -> int:
+        self._tick += 1
+        return self._tick
 
     def _interrupt(self) -> None:
         for stream in tuple(self._growing):
             self._close(stream)
-        self._backdrop, self._rests_on = None, ()
+        self._backdrop, self._rests_on, self._forgotten = None, (), []
         self._recorded.clear()
 
     def _setting(
@@ -162,7 +193,11 @@ class Recorder:
         if writer is None or stream not in self._dirty:
             return
         self._dirty.discard(stream)
-        self._full.append(writer.snapshot())
-        if len(self._full) > _MOST_WAITING:
+        self._full.append(writer.snapshot(whole=True))
+        if len(self._full) > MOST_WAITING:
             lost = self._full.pop(0)
             _log.warning("history.lost", target=lost.stream, since=lost.began.isoformat())
+
+
+def _same_block(one: Snapshot, other: Snapshot) -> bool:
+    return (one.stream, one.number) == (other.stream, other.number)

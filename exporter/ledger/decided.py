@@ -8,7 +8,7 @@ target may note its decisions: two that judge it differently would record each o
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from threading import Lock
 from typing import Any
@@ -21,6 +21,7 @@ from exporter.ledger.rows import Row
 from exporter.ledger.tables import decisions as table
 from exporter.ledger.texts import clean, clean_text, item_key
 from exporter.model.decision import Decision, Result, Subject
+from exporter.policy.changes import gone
 
 Standing = tuple[str, str]
 """A result and its reason."""
@@ -50,25 +51,35 @@ class Decided:
         self._last: dict[Subject, Standing] = {}
         self._seen = 0
 
-    def note(self, decisions: Iterable[Decision], *, now: datetime) -> tuple[Decision, ...]:
-        """Record, in one transaction, the decisions that changed, and return them."""
+    def note(
+        self, decisions: Iterable[Decision], *, now: datetime, of: str | None = None
+    ) -> tuple[Decision, ...]:
+        """Record, in one transaction, the decisions that changed, and return them.
+
+        ``of``: they are all there are on that target, so whoever is not among them is gone. An
+        item may have gone while nobody looked, and its hold would stand for ever.
+        """
         decisions = tuple(decisions)
         with self._lock:
             with self._engine.connect() as connection:
                 self._catch_up(connection)
-            if not self._changed(decisions):
+            if not self._changed(decisions, of):
                 return ()
             with writing(self._engine) as journal:
                 self._catch_up(journal.connection)
-                changed = self._changed(decisions)
+                changed = self._changed(decisions, of)
                 _record(journal, changed, now=now)
             for subject, decision in changed.items():
                 self._remember(subject, decision.standing)
             return tuple(changed.values())
 
-    def _changed(self, decisions: tuple[Decision, ...]) -> dict[Subject, Decision]:
+    def _changed(self, decisions: tuple[Decision, ...], of: str | None) -> dict[Subject, Decision]:
         """What is new, by subject. A subject that was never heard of is clear already."""
         changed: dict[Subject, Decision] = {}
+        known = [subject for subject in self._last if subject.target == of]
+        if known:
+            stored = (replace(one, subject=_stored(one.subject)) for one in decisions)
+            decisions += gone(known, stored)
         for decision in decisions:
             subject = _stored(decision.subject)
             last = self._last.get(subject, _CLEAR)

@@ -243,9 +243,14 @@ class Store(OrderStore):
         with writing(self._engine) as journal:
             ownership.release(journal, shard, holder=holder)
 
-    def note_changes(self, decisions: Iterable[Decision], now: datetime) -> tuple[Decision, ...]:
-        """Record the decisions whose result or reason changed, and return them."""
-        return self._decided.note(decisions, now=now)
+    def note_changes(
+        self, decisions: Iterable[Decision], now: datetime, *, of: str | None = None
+    ) -> tuple[Decision, ...]:
+        """Record the decisions whose result or reason changed, and return them.
+
+        ``of`` a target: they are all on it, so whoever else was not clear is now.
+        """
+        return self._decided.note(decisions, now=now, of=of)
 
     def plan_pruning(self, *, keep: timedelta, rests: Forever, now: datetime) -> pruning.Plan:
         """Think out what is older than ``keep`` and may go. It reads a lot, and only reads."""

@@ -25,8 +25,11 @@ def parse_duration(text: object) -> timedelta:
 
 
 @lru_cache(maxsize=1024)
-def format_duration(value: timedelta) -> str:
-    """Write a timedelta in its two largest units, as ``parse_duration`` reads them."""
+def format_duration(value: timedelta, units: int = 2) -> str:
+    """Write a timedelta in its largest units, as ``parse_duration`` reads them.
+
+    Two of them are what people read; four leave out nothing but parts of a second.
+    """
     milliseconds = round(abs(value.total_seconds()) * 1000)
     sign = "-" if value < timedelta(0) else ""
     if milliseconds < 1000:  # noqa: PLR2004 - one second
@@ -37,4 +40,4 @@ def format_duration(value: timedelta) -> str:
         count, rest = divmod(rest, int(_UNITS[unit]))
         if count:
             parts.append(f"{count}{unit}")
-    return sign + "".join(parts[:2])
+    return sign + "".join(parts[:units])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -82,6 +83,15 @@ class Identities:
             return None
         latest = merged(known, seen)
         return None if latest == known else latest
+
+    def remembered(self) -> tuple[dict[str, Identity], dict[str, str]]:
+        """By target: what it was last seen to be, and why it may be another one."""
+        return dict(self._seen), {name: why for name, why in self._change.items() if why}
+
+    def recall(self, seen: Mapping[str, Identity], changed: Mapping[str, str]) -> None:
+        """Take over what ``remembered`` told."""
+        self._seen |= seen
+        self._change |= changed
 
     def forget(self, target: str) -> None:
         """Drop a target that is no longer configured."""

@@ -18,6 +18,8 @@ _HEADERS = re.compile(r"(?i)^.*headers$")
 
 def redact_user_info(text: str) -> str:
     """Replace URL user info with ``REDACTED@`` and leave everything else."""
+    if "@" not in text:
+        return text
     return _USER_INFO.sub(rf"\g<scheme>{REDACTED}@", text)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Literal
 from urllib.parse import SplitResult, urlsplit, urlunsplit
@@ -26,6 +27,7 @@ DEFAULT_INTERVALS: Mapping[Component, timedelta] = MappingProxyType(
 )
 
 
+@lru_cache(maxsize=4_096)
 def normalise_url(url: str) -> str:
     """Write a service URL the way the server stores it, so that the two compare equal.
 

@@ -11,6 +11,24 @@ CLEAR: Standing = (str(Result.CLEAR), "")
 """How a subject stands that was never heard of."""
 
 
+def gone(known: Iterable[Subject], decisions: Iterable[Decision]) -> tuple[Decision, ...]:
+    """A clear decision on whoever was decided about before and is not any more.
+
+    ``known`` and ``decisions`` are of one target, all of them. Items of a list that cannot be read
+    now are not gone, only unknown.
+    """
+    decisions = tuple(decisions)
+    present = {d.subject for d in decisions}
+    unread = {s.policy for s in present if s.item is None}
+    unread -= {d.subject.policy for d in decisions if d.result is Result.CLEAR}
+    return tuple(
+        Decision(subject, Result.CLEAR, detail="it is gone")
+        for subject in known
+        if subject not in present
+        if subject.item is None or subject.policy not in unread
+    )
+
+
 class Changes:
     """How every subject stood in its target's last round. Only who is not clear takes room."""
 
@@ -18,20 +36,8 @@ class Changes:
         self._standing: dict[str, dict[Subject, Standing]] = {}
 
     def gone(self, target: str, decisions: Iterable[Decision]) -> tuple[Decision, ...]:
-        """A clear decision on whoever was decided about before and is not any more.
-
-        Items of a list that cannot be read now are not gone, only unknown.
-        """
-        decisions = tuple(decisions)
-        present = {d.subject for d in decisions}
-        unread = {s.policy for s in present if s.item is None}
-        unread -= {d.subject.policy for d in decisions if d.result is Result.CLEAR}
-        return tuple(
-            Decision(subject, Result.CLEAR, detail="it is gone")
-            for subject in self._standing.get(target, {})
-            if subject not in present
-            if subject.item is None or subject.policy not in unread
-        )
+        """``gone``, of those who were not clear in the last round."""
+        return gone(self._standing.get(target, {}), decisions)
 
     def take(self, target: str, decisions: Iterable[Decision]) -> tuple[Decision, ...]:
         """Remember a round, ``gone`` included, and return the decisions that changed."""

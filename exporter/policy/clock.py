@@ -37,6 +37,12 @@ class ClockWatch:
         self.jumps = 0
         """How often the clock was set so far."""
 
+    def recall(self, suspicion: Suspicion, wall: datetime, boot_seconds: float) -> None:
+        """Take over what an earlier look told."""
+        self._sentence = suspicion.sentence
+        self._calm_at = boot_seconds + (suspicion.until - wall).total_seconds()
+        self.jumps += 1
+
     def look(self, wall: datetime, boot_seconds: float) -> Suspicion | None:
         """Compare with the last look; a jump is suspect for a while, by the boot clock."""
         if self._last is not None:

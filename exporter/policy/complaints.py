@@ -74,7 +74,7 @@ def _instead(name: str, known: tuple[str, ...]) -> str:
     return did_you_mean(name, known) or (f"; write {listing(known)}" if known else "")
 
 
-def _message(  # noqa: C901 - a line a kind
+def _message(  # noqa: C901, PLR0912 - a line a kind
     error: ErrorDetails, path: Path, examples: Mapping[str, str]
 ) -> str:
     context: dict[str, Any] = error.get("ctx", {})
@@ -91,6 +91,8 @@ def _message(  # noqa: C901 - a line a kind
             return f"{given!r} is not a {name}; write {expected}"
         case "string_type":
             return f"must be text, not {_kind(given)}; {example('write it in quotes')}"
+        case "bool_type":
+            return f"must be true or false, not {_kind(given)}"
         case "int_type" | "int_from_float":
             return f"must be a whole number, not {_kind(given)}; {example('write a number')}"
         case "greater_than_equal":

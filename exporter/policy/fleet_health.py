@@ -58,6 +58,19 @@ class FleetHealth:
         self._good_until[target.name] = now + patience
         self._overdue -= {target.name}
 
+    def remembered(self) -> tuple[dict[str, frozenset[str]], dict[str, datetime]]:
+        """By policy the affected targets, and by target until when its last round counts."""
+        affected = {name: frozenset(found) for name, found in self._affected.items() if found}
+        return affected, dict(self._good_until)
+
+    def recall(
+        self, affected: Mapping[str, frozenset[str]], good_until: Mapping[str, datetime]
+    ) -> None:
+        """Take over what ``remembered`` told."""
+        self._affected |= {name: set(found) for name, found in affected.items()}
+        self._good_until |= good_until
+        self._looked = None
+
     def forget(self, target: str) -> None:
         """It may be another one under its name: it has not reported yet."""
         self._good_until.pop(target, None)

@@ -60,6 +60,9 @@ class _Parser:
         elif not isinstance(data, dict):
             message = "a policy file is a mapping; write policies: and a list below it"
             self._written.add((), message, mark=Mark(1, 1))
+        elif "tests" in data:
+            message = "is a file of tests; leave it out here, restate-medic policy test plays it"
+            self._written.add((), message, mark=Mark(1, 1))
         else:
             result.policies = self._file_of(data)
         result.problems = self._written.lines()

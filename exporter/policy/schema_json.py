@@ -20,18 +20,19 @@ from exporter.policy.words import listing
 SCHEMA_ID = "policy.schema.json"
 
 
-class _Generator(GenerateJsonSchema):
-    """Writes defaults as a policy file has them."""
+class SchemaOfFile(GenerateJsonSchema):
+    """Writes defaults as files have them."""
 
     def encode_default(self, dft: Any) -> Any:  # noqa: ANN401 - pydantic's signature
+        """A duration as it is written."""
         return format_duration(dft) if isinstance(dft, timedelta) else super().encode_default(dft)
 
 
 def policy_schema() -> dict[str, Any]:
     """The schema as data (JSON Schema 2020-12). It accepts no less than the loader does."""
-    schema = PolicyFileModel.model_json_schema(schema_generator=_Generator)
+    schema = PolicyFileModel.model_json_schema(schema_generator=SchemaOfFile)
     for model in schema["$defs"].values():
-        _no_empty_keys(model)
+        no_empty_keys(model)
     policy = schema["$defs"]["PolicyModel"]["properties"]
     policy["when"]["description"] = _conditions()
     policy["action"] = {
@@ -55,8 +56,8 @@ def schema_text() -> str:
 
 def _action(name: str) -> dict[str, Any]:
     model = ACTIONS[name].arguments
-    arguments = model.model_json_schema(schema_generator=_Generator)
-    _no_empty_keys(arguments)
+    arguments = model.model_json_schema(schema_generator=SchemaOfFile)
+    no_empty_keys(arguments)
     return {
         "type": "object",
         "title": name,
@@ -78,7 +79,7 @@ def _only_tells() -> dict[str, Any]:
     }
 
 
-def _no_empty_keys(model: dict[str, Any]) -> None:
+def no_empty_keys(model: dict[str, Any]) -> None:
     """A key that may be left out may not be left empty."""
     for about in model["properties"].values():
         about.pop("title", None)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from exporter.fleet import Fleet
-from exporter.history.frames import Backdrop, Circumstances, Opening, Setting
+from exporter.history.frames import Backdrop, Change, Circumstances, Opening, Setting
 from exporter.model.decision import Decision, Mode, Subject
 from exporter.model.findings import Findings
 from exporter.model.report import Report
@@ -47,6 +47,8 @@ class Round:
     findings: Findings
     world: World
     decisions: tuple[Decision, ...]
+    gap: bool = False
+    """Whether rounds right before it are not recorded, or it is the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +112,7 @@ class Player:
     def play(self, moment: Moment) -> Round | None:
         """The round, decided again; None for what is none, or of a target nobody asks about."""
         if moment.change is not None:
-            self._backdrops[moment.boot] = moment.change.backdrop
+            self._change(moment, moment.change)
             return None
         backdrop = self._backdrops.get(moment.boot)
         if moment.frame is None or backdrop is None:
@@ -122,9 +124,23 @@ class Player:
         if target is None:
             return None
         self._now, self._offset = moment.at, backdrop.boot_offset
-        first = moment.opening is not None and self._open(target, moment.opening)
+        first, gap = self._open(target, moment.opening)
         report = self._fleet.merge(target, moment.frame.readings, now=moment.at)
-        return self._decide(moment, target, report, moment.frame.circumstances, first=first)
+        told = moment.frame.circumstances
+        return self._decide(moment, target, report, told, first=first, gap=gap)
+
+    def _change(self, moment: Moment, change: Change) -> None:
+        self._backdrops[moment.boot] = change.backdrop
+        if change.memory is not None:
+            if moment.boot != self._boot:
+                self._start(moment.boot)
+            self._now, self._offset = moment.at, change.backdrop.boot_offset
+            memory = change.memory if self._as_then else replace(change.memory, affected={})
+            self._surroundings.recall(memory, now=moment.at)
+        if moment.boot == self._boot:
+            for name in change.forgotten:
+                self._surroundings.forget(name)
+                self._fleet.forget(name)
 
     def _set(self, setting: Setting) -> None:
         if setting is self._setting:
@@ -134,8 +150,10 @@ class Player:
             self._targets = tuple(one for one in setting.targets if self._about(one))
         self._setting = setting
 
-    def _open(self, target: Target, opening: Opening) -> bool:
-        """Take over what was remembered; whether that was nothing."""
+    def _open(self, target: Target, opening: Opening | None) -> tuple[bool, bool]:
+        """Take over what was remembered; whether that was nothing, or more than was recorded."""
+        if opening is None:
+            return False, False
         before = self._fleet.report(target.name)
         anew = not opening.report.readings
         if anew:
@@ -148,7 +166,7 @@ class Player:
         self._fleet.restore(opening.report)
         if self._as_then or gap:
             self._surroundings.go_on(target.name, opening.waiting if self._as_then else {})
-        return anew
+        return anew, anew or gap
 
     def _decide(
         self,
@@ -158,6 +176,7 @@ class Player:
         told: Circumstances,
         *,
         first: bool,
+        gap: bool,
     ) -> Round:
         now = moment.at
         most = self._most or self._backdrops[moment.boot].setting.max_mode
@@ -173,5 +192,14 @@ class Player:
         decisions = decide(self._policies, target, report, findings, world, now=now)
         surroundings.decided(target, decisions, now=now)
         return Round(
-            now, moment.boot, first, target, self._policies, report, findings, world, decisions
+            at=now,
+            boot=moment.boot,
+            first=first,
+            gap=gap,
+            target=target,
+            policies=self._policies,
+            report=report,
+            findings=findings,
+            world=world,
+            decisions=decisions,
         )

@@ -30,6 +30,18 @@ class Moment:
     opening: Opening | None = None
     """With the first frame of a block: what was remembered before it."""
 
+    def __lt__(self, other: Moment) -> bool:
+        """Whether it was before: in one run by its place there, else by the clock."""
+        if self.boot == other.boot:
+            return self.tick < other.tick
+        return self.at < other.at
+
+    @property
+    def tick(self) -> int:
+        """Its place in its run."""
+        one = self.change if self.frame is None else self.frame
+        return 0 if one is None else one.tick
+
 
 def moments(
     archive: Archive, targets: Iterable[str], *, since: datetime, until: datetime
@@ -41,7 +53,7 @@ def moments(
     """
     streams = [_changes(archive, since, until)]
     streams += [_rounds(archive, target, since, until) for target in targets]
-    return heapq.merge(*streams, key=lambda moment: moment.at)
+    return heapq.merge(*streams)
 
 
 def _changes(archive: Archive, since: datetime, until: datetime) -> Iterator[Moment]:

@@ -41,6 +41,8 @@ _LOCALHOST = {
 }
 WITHOUT_A_FILE: Mapping[str, Any] = {"targets": [_LOCALHOST], "max_mode": "observe"}
 """With no file at all: one Restate on this machine, and nothing is ever written to it."""
+USUAL_FILE = "restate-medic.yaml"
+"""What the configuration is mostly called; it is read only when it is named."""
 CONFIG_FILE_VARIABLE = f"{ENV_PREFIX}CONFIG_FILE"
 SERVICE_URL_VARIABLE = f"{ENV_PREFIX}SERVICE_URL"
 """The worker that ``redeploy`` registers, where a pipeline does not name it on the command line."""
@@ -104,8 +106,13 @@ class Configuration:
         return tuple(p for p in DEFAULT_POLICIES if any(self.base.glob(p)))
 
     def notes(self, now: datetime) -> tuple[str, ...]:
-        """What is possible and probably not meant: admin tokens that will be refused."""
+        """What is possible and probably not meant: a file not read, tokens that will be refused."""
         found = []
+        if self.file is None and (self.base / USUAL_FILE).is_file():
+            found.append(
+                f"{USUAL_FILE} is here and not read: name it with --config.file or"
+                f" {CONFIG_FILE_VARIABLE}"
+            )
         for place, target in zip(self._places(), self.settings.targets, strict=True):
             key, ingress = f"{place}.admin_token", _secret(target.ingress_token)
             token = _secret(target.admin_token)

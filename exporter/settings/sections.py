@@ -13,7 +13,7 @@ from exporter.model.operation import Window
 from exporter.model.target import is_placeholder
 from exporter.notify import split_webhook
 from exporter.policy.fields import Period
-from exporter.settings.fields import Duration, Keeping, Kind
+from exporter.settings.fields import Duration, Interval, Keeping, Kind
 from exporter.settings.secrets import SecretRef, Section
 
 DEFAULT_STORAGE = "sqlite:///data/medic.db"
@@ -138,3 +138,5 @@ class HistorySettings(Section):
     """For how long."""
     max_bytes: Annotated[int, BeforeValidator(_bytes), Kind("size, `1MB` or more")] = 10**9
     """How large it may grow, all targets together; then the oldest goes first."""
+    write_every: Interval = timedelta(seconds=30)
+    """How much of it a crash may lose."""

@@ -13,8 +13,11 @@ from exporter.model.operation import Outcome
 from exporter.replay.simulation import Deed
 from exporter.simulate.run import Played
 from exporter.simulate.scenario import ExpectedDecision, ExpectedOperation, Scenario
+from exporter.simulate.spread import gather
 
-_DOES = {Mode.OBSERVE: "rehearse", Mode.APPROVE: "propose", Mode.ENFORCE: "act"}
+EXACT = 4
+"""Units of a duration: two moments that differ must look different."""
+DOES = {Mode.OBSERVE: "rehearse", Mode.APPROVE: "propose", Mode.ENFORCE: "act"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,7 @@ def _same(expected: ExpectedOperation, found: _Begun) -> bool:
     return (
         expected.at == found.at
         and expected.policy in {None, deed.policy}
-        and expected.does in {None, _DOES[deed.mode]}
+        and expected.does in {None, DOES[deed.mode]}
         and expected.items in {None, deed.items}
         and expected.outcome in {None, found.outcome}
     )
@@ -74,7 +77,7 @@ def _same(expected: ExpectedOperation, found: _Begun) -> bool:
 def _said(expected: ExpectedOperation, found: _Begun | None) -> str:
     """What was written; the rest as it was found, so that only what differs stands out."""
     deed = found.deed if found else None
-    does = expected.does or (_DOES[deed.mode] if deed else None)
+    does = expected.does or (DOES[deed.mode] if deed else None)
     items = deed.items if expected.items is None and deed else expected.items
     outcome = expected.outcome or (found.outcome if found else None)
     policy = expected.policy or (deed.policy if deed else None)
@@ -83,7 +86,7 @@ def _said(expected: ExpectedOperation, found: _Begun | None) -> str:
 
 def _told(found: _Begun) -> str:
     deed = found.deed
-    return _line(found.at, deed.policy, _DOES[deed.mode], deed.items, found.outcome)
+    return _line(found.at, deed.policy, DOES[deed.mode], deed.items, found.outcome)
 
 
 def _line(
@@ -93,21 +96,21 @@ def _line(
     items: tuple[str, ...] | None,
     outcome: Outcome | None,
 ) -> str:
-    on = f"on {', '.join(items)}" if items else None
-    told = (format_duration(at), policy, does, on, outcome and f"({outcome})")
+    on = f"on {', '.join(gather(items))}" if items else None
+    told = (format_duration(at, EXACT), policy, does, on, outcome and f"({outcome})")
     return " ".join(part for part in told if part)
 
 
 def _decisions(scenario: Scenario, played: Played) -> Iterator[Difference]:
     for expected in scenario.decisions:
         found = _found(expected, played)
-        word = "clear" if found is None else _word(found)
+        word = "clear" if found is None else word_of(found)
         if word != expected.word:
             detail = f": {found.detail}" if found is not None and found.detail else ""
             about = f", {expected.item}" if expected.item else ""
             yield Difference(
                 place=expected.place,
-                about=f"{expected.policy}{about} at {format_duration(expected.at)}",
+                about=f"{expected.policy}{about} at {format_duration(expected.at, EXACT)}",
                 expected=expected.word,
                 found=f"{word}{detail}",
             )
@@ -122,10 +125,11 @@ def _found(expected: ExpectedDecision, played: Played) -> Decision | None:
     if expected.item is not None:
         return next((d for d in mine if d.subject.item == expected.item), None)
     unclear = [d for d in mine if d.result is not Result.CLEAR]
-    return next((d for d in unclear if _word(d) == expected.word), None) or next(
+    return next((d for d in unclear if word_of(d) == expected.word), None) or next(
         iter(unclear or mine), None
     )
 
 
-def _word(decision: Decision) -> str:
+def word_of(decision: Decision) -> str:
+    """How a test calls it: ``clear``, ``act``, or the reason of its hold."""
     return str(decision.reason or decision.result)

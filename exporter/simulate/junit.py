@@ -35,12 +35,12 @@ def junit(verdicts: Sequence[Verdict], problems: Sequence[str] = ()) -> str:
         if one.differences:
             first = one.differences[0]
             message = f"{first.about}: expected {first.expected}, found {first.found}"
-            ET.SubElement(case, "failure", message=_plain(message)).text = _plain(
+            ET.SubElement(case, "failure", message=plain(message)).text = plain(
                 "\n".join(told(difference) for difference in one.differences)
             )
     for problem in problems:
         file, _, _ = problem.partition(":")
-        ET.SubElement(_case(root, file, "can be read", 0), "error", message=_plain(problem))
+        ET.SubElement(_case(root, file, "can be read", 0), "error", message=plain(problem))
     return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
 
 
@@ -55,10 +55,10 @@ def told(difference: Difference) -> str:
 
 def _case(root: ET.Element, file: str, name: str, seconds: float) -> ET.Element:
     return ET.SubElement(
-        root, "testcase", classname=_plain(file), name=_plain(name), time=f"{seconds:.3f}"
+        root, "testcase", classname=plain(file), name=plain(name), time=f"{seconds:.3f}"
     )
 
 
-def _plain(text: str) -> str:
-    """Without what XML cannot hold."""
+def plain(text: str) -> str:
+    """Without what XML cannot hold, and a terminal should not get."""
     return "".join(c if c in "\t\n" or (c >= " " and c.isprintable()) else "?" for c in text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -51,7 +52,7 @@ class Played:
     deeds: tuple[tuple[timedelta, Deed], ...]
     """With when they were, since the start."""
     stands: tuple[Stand, ...]
-    """Those of rounds in which some decision changed, and the first."""
+    """Those of rounds in which some decision changed, that the test asks about, and the first."""
 
     def stand(self, at: timedelta) -> Stand:
         """How everything stood at a moment: as after the last round up to it."""
@@ -89,16 +90,19 @@ class _Play:
         deeds: list[tuple[timedelta, Deed]] = []
         stands: list[Stand] = []
         changes = Changes()
+        interval = self._scenario.interval
+        asked = {one.at // interval * interval for one in self._scenario.decisions}
         at = timedelta(0)
         while at <= self._scenario.length:
             played = self._round(at)
             name = self._target.name
             gone = changes.gone(name, played.decisions)
-            if changes.take(name, (*played.decisions, *gone)) or not stands:
+            changed = changes.take(name, (*played.decisions, *gone))
+            if changed or not stands or at in asked:
                 stands.append(Stand(at, played.decisions))
             deeds += [(at, deed) for deed in self._simulation.follow(played)]
             rounds += 1
-            at += self._scenario.interval
+            at += interval
         return Played(rounds, tuple(deeds), tuple(stands))
 
     def _round(self, at: timedelta) -> Round:
@@ -186,6 +190,7 @@ class _Play:
         rows = self._state.items.get(kind, {})
         if rows is None or not self._ok(ITEM_KINDS[kind].components):
             return None
+        done = {name: counts for name, counts in self._done().items() if name in _OF_ITEMS[kind]}
         return tuple(
             Item(
                 kind,
@@ -194,10 +199,20 @@ class _Play:
                     name: _grown(value, by)
                     for name, value in row.items()
                     if self._ok(_OF_ITEMS[kind][name])
-                },
+                }
+                | {name: row.get(name, 0) + counts.get(key, 0) for name, counts in done.items()},
             )
             for key, row in rows.items()
         )
+
+    def _done(self) -> dict[str, Mapping[str, int]]:
+        """What the test's own operations did before, added to what it says was done."""
+        tally = self._surroundings.tally(self._target.name)
+        return {
+            "item.recoveries": tally.recoveries,
+            "item.resumes": tally.resumes,
+            "item.restarts": tally.restarts,
+        }
 
     def _ok(self, components: frozenset[Component]) -> bool:
         return not components & self._state.failing.keys()

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from exporter.model.duration import parse_duration
 from exporter.policy.fields import Duration, Strict
 
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
+_MOMENT_SCHEMA = {"type": "string", "examples": ["2026-01-05T22:00:00Z"]}
+_AT_SCHEMA = {"type": "string", "examples": ["0s", "10m", "2026-01-05T22:00:00Z"]}
 _MODES = Literal["observe", "approve", "enforce"]
 
 
-def _since_start(value: object) -> object:
-    return value if isinstance(value, timedelta) else parse_duration(value)
+def _at(value: object) -> timedelta | datetime:
+    """A duration since the start, or a moment."""
+    if isinstance(value, str) and _DATE.match(value):
+        return _moment(value)
+    try:
+        return parse_duration(value)
+    except ValueError as error:
+        raise ValueError(f"{error}, or a moment such as 2026-01-05T22:00:00Z") from error
 
 
 def _moment(value: object) -> datetime:
@@ -28,8 +38,14 @@ def _moment(value: object) -> datetime:
     return found
 
 
-_At = Annotated[timedelta, BeforeValidator(_since_start)]
-_Start = Annotated[datetime, BeforeValidator(_moment)]
+def _alerts(value: object) -> object:
+    if isinstance(value, list) or value == "unknown":
+        return value
+    raise ValueError(f"{value!r} are no alerts; write a list of labels, [] for none, or unknown")
+
+
+_At = Annotated[timedelta | datetime, BeforeValidator(_at), WithJsonSchema(_AT_SCHEMA)]
+_Start = Annotated[datetime, BeforeValidator(_moment), WithJsonSchema(_MOMENT_SCHEMA)]
 
 
 class OthersModel(Strict):
@@ -40,55 +56,73 @@ class OthersModel(Strict):
 
 
 class StepModel(Strict):
-    """What is so for a while; what a step does not say stays as it was."""
+    """What is so for a while; what a step does not say stays as it was.
 
-    for_: Duration = Field(alias="for", description="How long.")
-    values: dict[str, Any] = Field(default_factory=dict)
-    """By variable; null is unknown."""
-    items: dict[str, dict[str, dict[str, Any]] | None] = Field(default_factory=dict)
-    """By kind and key; null is an unknown list."""
-    components: dict[str, str] = Field(default_factory=dict)
-    """``ok``, ``unknown``, or the reason why it is not ok."""
-    alerts: list[dict[str, str]] | Literal["unknown"] | None = None
-    """The labels of each alert that fires."""
+    Or steps that come again and again: ``repeat`` and ``steps``, and nothing else.
+    """
+
+    for_: Duration | None = Field(None, alias="for", description="How long.")
+    values: dict[str, Any] = Field(
+        default_factory=dict, description="By variable; null is unknown. Durations grow."
+    )
+    items: dict[str, dict[str, dict[str, Any]] | None] = Field(
+        default_factory=dict,
+        description=(
+            "By kind and key, all that there are of a kind; null is an unknown list. "
+            "inv_{1..25} stands for 25 that are alike."
+        ),
+    )
+    components: dict[str, str] = Field(
+        default_factory=dict, description="ok, unknown, or the reason why it is not ok."
+    )
+    alerts: Annotated[
+        list[dict[str, str]] | Literal["unknown"] | None, BeforeValidator(_alerts)
+    ] = Field(None, description="The labels of each alert that fires, or unknown.")
     others: OthersModel | None = None
-    paused: bool | None = None
-    """Whether a person has paused everything."""
+    paused: bool | None = Field(None, description="Whether a person has paused everything.")
+    repeat: Annotated[int, Field(ge=1, le=10_000)] | None = Field(
+        None, description="How often the steps below it come."
+    )
+    steps: list[StepModel] = Field(default_factory=list, description="What is repeated.")
 
 
 class TargetModel(Strict):
     """The target that a test is about."""
 
-    name: str = "prod"
-    labels: dict[str, str] = Field(default_factory=dict)
+    name: str = Field("prod", description="Its name.")
+    labels: dict[str, str] = Field(default_factory=dict, description="As in the configuration.")
 
 
 class OperationModel(Strict):
-    """One operation that is begun."""
+    """One operation that begins. What is left out may be anything."""
 
-    at: _At
-    policy: str | None = None
-    does: Literal["act", "rehearse", "propose"] | None = None
-    items: list[str] | None = None
-    outcome: str | None = None
+    at: _At = Field(description="When: since the start, or a moment.")
+    policy: str | None = Field(None, description="Whose it is.")
+    does: Literal["act", "rehearse", "propose"] | None = Field(
+        None, description="act in mode enforce, propose in approve, rehearse in observe."
+    )
+    items: list[str] | None = Field(None, description="What it is about, in this order.")
+    outcome: str | None = Field(None, description="How it ends within the test.")
 
 
 class DecisionModel(Strict):
     """How one thing stands at a moment."""
 
-    at: _At
-    policy: str | None = None
-    item: str | None = None
-    decision: str
-    """``clear``, ``act``, or the reason of a hold."""
+    at: _At = Field(description="When: since the start, or a moment.")
+    policy: str | None = Field(None, description="May be left out where there is only one.")
+    item: str | None = Field(None, description="Which item; left out: all of them.")
+    decision: str = Field(description="clear, act, or the reason of a hold.")
 
 
 class ExpectModel(Strict):
     """What must come out."""
 
-    operations: list[OperationModel] | None = None
-    """All of them, in their order; [] is none."""
-    decisions: list[DecisionModel] = Field(default_factory=list)
+    operations: list[OperationModel] | None = Field(
+        None, description="All that begin, in their order; [] is none."
+    )
+    decisions: list[DecisionModel] = Field(
+        default_factory=list, description="How things stand at some moments."
+    )
 
 
 class TestModel(Strict):
@@ -96,11 +130,15 @@ class TestModel(Strict):
 
     __test__ = False
 
-    name: str = Field(min_length=1)
+    name: str = Field(min_length=1, description="What must come out, in words.")
     target: TargetModel = Field(default_factory=TargetModel)
-    mode: _MODES | None = None
-    """As if every policy were in it; left out: as they are written."""
-    start: _Start | None = None
+    mode: _MODES | None = Field(
+        None, description="As if every policy were in it; left out: as they are written."
+    )
+    start: _Start | None = Field(
+        None, description="When it begins; left out: Monday, 2026-01-05, at midnight UTC."
+    )
+    interval: Duration | None = Field(None, description="Instead of the file's.")
     steps: list[StepModel] = Field(min_length=1)
     expect: ExpectModel
 
@@ -110,10 +148,12 @@ class TestFileModel(Strict):
 
     __test__ = False
 
-    policies: list[str] = Field(min_length=1)
-    """Files or patterns, from where this file is."""
-    interval: Duration = timedelta(seconds=15)
-    """Between two rounds, each of which reads everything."""
+    policies: list[str] = Field(
+        min_length=1, description="Files or patterns, from where this file is."
+    )
+    interval: Duration = Field(
+        timedelta(seconds=15), description="Between two rounds, each of which reads everything."
+    )
     tests: list[TestModel] = Field(min_length=1)
 
 
@@ -141,6 +181,8 @@ def keys_at(path: tuple[str | int, ...]) -> tuple[str, ...]:
         ("tests", "expect", "operations"): OperationModel,
         ("tests", "expect", "decisions"): DecisionModel,
     }
-    model = models.get(tuple(part for part in path if isinstance(part, str)))
+    words = [part for part in path if isinstance(part, str)]
+    nested = [w for n, w in enumerate(words) if w != "steps" or "steps" not in words[:n]]
+    model = models.get(tuple(nested))
     fields = model.model_fields if model is not None else {}
     return tuple(field.alias or name for name, field in fields.items())

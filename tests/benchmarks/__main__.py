@@ -1,4 +1,4 @@
-"""``make bench``: what passes, scrapes, deciding, alerts, a backlog, the page, the ledger cost."""
+"""``make bench``: what passes, scrapes, deciding, alerts, a backlog, history, the page cost."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "deploy" / "demo"))  # as pytest finds the lab
 
-from tests.benchmarks import alerts, backlog, decide, doctor, ledger, page, scrape
+from tests.benchmarks import alerts, backlog, decide, doctor, history, ledger, page, scrape
 
 if __name__ == "__main__":
     doctor.main()
@@ -15,5 +15,6 @@ if __name__ == "__main__":
     decide.main()
     alerts.main()
     backlog.main()
+    history.main()
     page.main()
     ledger.main()

@@ -62,13 +62,16 @@ def test_the_shipped_policies_come_with_the_wheel(installed: Path, tmp_path: Pat
             [str(installed), *arguments], check=True, capture_output=True, text=True, cwd=tmp_path
         ).stdout
 
-    copied = {Path(line).name for line in command("policy", "copy").splitlines()}
-    assert copied == {path.name for path in (ROOT / "policies").glob("*.*")}
+    shipped = ROOT / "policies"
+    copied = {Path(line) for line in command("policy", "copy").splitlines()}
+    wanted = [*shipped.glob("*.*"), *shipped.glob("tests/*.yaml")]
+    assert copied == {path.relative_to(ROOT) for path in wanted}
+    assert "9 passed, 0 failed" in command("policy", "test", "policies/tests/missing-services.yaml")
     files = len(list((tmp_path / "policies").glob("*.yaml")))
     checked = command("run", "--config.check", "--config.file=restate-medic.yaml")
     assert f"1 targets, {files} policies" in checked
-    schema = "policy.schema.json"
-    assert (tmp_path / "policies" / schema).read_text() == (ROOT / "policies" / schema).read_text()
+    for schema in ("policy.schema.json", "tests.schema.json"):
+        assert (tmp_path / "policies" / schema).read_text() == (shipped / schema).read_text()
 
 
 @pytest.mark.timeout(300)

@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.fleet import Fleet
+from exporter.history.recorder import Recorder
 from exporter.ledger.gateway import Ledger
 from exporter.metrics import Exposition, Instruments
 from exporter.metrics.negotiation import Format
@@ -67,6 +68,8 @@ class Shift:
     """Whether what is read after an operation is well again."""
     alarms: Alarms | None = None
     """What Alertmanager told; None when there is none."""
+    recorder: Recorder | None = None
+    """Who keeps history of the rounds, if anybody."""
     decided: dict[str, tuple[Decision, ...]] = field(default_factory=dict)
     closed: list[tuple[Operation, Request | None]] = field(default_factory=list)
     logs: list[Any] = field(default_factory=list)
@@ -119,6 +122,7 @@ class Shift:
             surroundings=self.surroundings,
             instruments=self.instruments,
             now=self.clock.now,
+            recorder=self.recorder,
             on_decided=self._decided,
         )
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -33,6 +36,7 @@ from exporter.policy.load import load_policies
 from exporter.policy.policy import Policy
 from exporter.policy.schema_json import policy_schema, schema_text
 from exporter.policy.served import Served
+from exporter.simulate.schema_json import schema_for_tests_text
 from tests.support import logging_as_it_was
 from tests.unit.policy_scenes import NOW, ONE, TWO, URL, decisions, report, views, world
 
@@ -265,8 +269,50 @@ def test_paused_invocations_are_resumed_unless_code_or_a_person_paused_them() ->
 def test_the_schema_file_is_current() -> None:
     """Editors see what this version takes, and ``policy schema`` prints exactly that."""
     assert (FOLDER / "policy.schema.json").read_text() == schema_text()
+    assert (FOLDER / "tests.schema.json").read_text() == schema_for_tests_text()
     with logging_as_it_was():
         assert CliRunner().invoke(app, ["policy", "schema"]).stdout == schema_text()
+        told = CliRunner().invoke(app, ["policy", "schema", "--tests"])
+    assert told.stdout == schema_for_tests_text()
+
+
+def schema_check(schema: Path, files: Iterable[Path]) -> subprocess.CompletedProcess[str]:
+    program = Path(sys.executable).with_name("check-jsonschema")
+    command = [str(program), "--schemafile", str(schema), *map(str, files)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(("inside", "kind"), [("", "policy"), ("tests", "tests")])
+def test_shipped_files_fit_the_schema_that_they_name(inside: str, kind: str) -> None:
+    """An editor finds it from the first line, and marks nothing in them as wrong."""
+    files = sorted((FOLDER / inside).glob("*.yaml"))
+    for path in files:
+        first, _, _ = path.read_text().partition("\n")
+        named = first.removeprefix("# yaml-language-server: $schema=")
+        assert (path.parent / named).resolve() == FOLDER / f"{kind}.schema.json"
+    done = schema_check(FOLDER / f"{kind}.schema.json", files)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("missing: []", "mising: []"),
+        ("component_unknown", "component_unkown"),
+        ("services: timeout", "service: timeout"),
+        ('reachable: "yes"', "reachable: 1"),
+        ("for: 5m", "for: 5"),
+        ("{workers:", "{worker:"),
+        ("outcome: verified", "outcome: veryfied"),
+    ],
+)
+def test_the_schema_of_tests_finds_mistakes(tmp_path: Path, right: str, wrong: str) -> None:
+    """So an editor marks them before ``policy test`` is run."""
+    text = (FOLDER / "tests" / "missing-services.yaml").read_text()
+    assert right in text
+    path = tmp_path / "wrong.yaml"
+    path.write_text(text.replace(right, wrong, 1))
+    assert schema_check(FOLDER / "tests.schema.json", [path]).returncode == 1
 
 
 def test_the_schema_knows_what_the_loader_knows() -> None:
@@ -288,15 +334,17 @@ def copied(*arguments: str) -> Told:
 
 
 def test_copies_are_the_shipped_files_and_can_be_loaded(tmp_path: Path) -> None:
-    """All of them, and the schema that an editor finds beside them."""
+    """All of them, their tests, and the schemas that an editor finds beside them."""
     folder = tmp_path / "etc" / "policies"
     told = copied(str(folder))
     assert told.exit_code == 0, told.stderr
-    names = sorted([*(path.name for path in FOLDER.glob("*.yaml")), "policy.schema.json"])
-    assert [Path(line).name for line in told.stdout.splitlines()] == names
+    wanted = [*FOLDER.glob("*.yaml"), *FOLDER.glob("*.schema.json"), *FOLDER.glob("tests/*.yaml")]
+    names = sorted(path.relative_to(FOLDER) for path in wanted)
+    assert [Path(line).relative_to(folder) for line in told.stdout.splitlines()] == names
     for name in names:
         assert (folder / name).read_bytes() == (FOLDER / name).read_bytes()
     assert {rule.name for rule in load_policies([folder])} == SHIPPED.keys()
+    assert {rule.name for rule in load_policies([folder / "*.yaml"])} == SHIPPED.keys()
 
 
 def test_a_copy_overwrites_nothing(tmp_path: Path) -> None:

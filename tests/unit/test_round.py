@@ -388,6 +388,16 @@ async def test_an_item_that_is_gone_is_clear(items: Daemon) -> None:
     assert [row["result"] for row in items.series("decisions_total")] == ["hold", "clear"]
 
 
+async def test_an_item_that_goes_while_nobody_looks_is_clear(items: Daemon) -> None:
+    """The ledger knows its hold from an earlier run; nobody decides on it any more."""
+    await items.round()
+    items.rounds.forget("prod")
+    items.configure(ONE)
+    await items.round()
+    gone = TWO.workers[1].url
+    assert (await items.recorded())[-1] == (gone, "clear", "")
+
+
 async def test_items_of_a_list_that_cannot_be_read_are_not_gone(tmp_path: Path) -> None:
     """Unknown is not clear: their holds stand until the list is known again."""
     condition = compile_condition('item.state == "active"', "deployments")

@@ -373,17 +373,43 @@ def test_unknown_keys_are_refused(write: Write, more: str, line: str) -> None:
     assert [told for told in found if told.startswith(f"medic.yaml:{line}")], found
 
 
+def test_history_is_kept_for_a_week_and_a_gigabyte(write: Write) -> None:
+    """Unless something else is written: a duration, a size in words, or not at all."""
+    kept = load(write()).settings.history
+    assert (kept.enabled, kept.keep, kept.max_bytes) == (True, timedelta(days=7), 10**9)
+    kept = load(write("history: {keep: 36h, max_bytes: 50MB}\n")).settings.history
+    assert (kept.keep, kept.max_bytes) == (timedelta(hours=36), 50_000_000)
+    assert not load(write("history: {enabled: false}\n")).settings.history.enabled
+
+
+@pytest.mark.parametrize(
+    ("written", "size"),
+    [("1000000", 10**6), ("2 MB", 2 * 10**6), ("5000kB", 5 * 10**6), ("3GiB", 3 * 10**9)],
+)
+def test_a_size_is_read(write: Write, written: str, size: int) -> None:
+    """In the units people write, in thousands."""
+    assert load(write(f"history: {{max_bytes: {written}}}\n")).settings.history.max_bytes == size
+
+
 @pytest.mark.parametrize(
     ("more", "line"),
     [
-        ("history: {keep: 7d}\n", "5:10: history: "),
-        ("history:\n", "5:1: history: "),
+        (
+            "history: {max_bytes: 10kB}\n",
+            "5:22: history.max_bytes: '10kB' is no size of 1 MB or more; write one such as 500MB",
+        ),
+        (
+            "history: {max_bytes: -1}\n",
+            "5:22: history.max_bytes: -1 is no size of 1 MB or more; write one such as 500MB",
+        ),
+        ("history: {keep: 0s}\n", "5:17: history.keep: "),
+        ("history: {days: 7}\n", "5:11: history.days: is not a key"),
     ],
 )
-def test_what_is_designed_but_not_built_is_refused(write: Write, more: str, line: str) -> None:
-    """Not ignored: who writes it counts on it."""
-    wanted = f"medic.yaml:{line}is designed but not built in this version; remove it"
-    assert wanted in problems(write(more))
+def test_what_history_cannot_be_is_refused(write: Write, more: str, line: str) -> None:
+    """With its place, and what to write instead."""
+    (problem,) = problems(write(more))
+    assert f"medic.yaml:{line}" in problem
 
 
 def test_unknown_variables_are_refused(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -409,7 +435,7 @@ def test_unknown_variables_are_refused(write: Write, monkeypatch: pytest.MonkeyP
         ("STORAGE", "x", 'RESTATE_MEDIC_STORAGE: is not JSON; write {"key": "value"}'),
         ("TARGETS", "[{}]", "RESTATE_MEDIC_TARGETS: targets[0].name: is missing"),
         ("NOTIFIERS", "x", 'RESTATE_MEDIC_NOTIFIERS: is not JSON; write {"key": "value"}'),
-        ("HISTORY", "x", "RESTATE_MEDIC_HISTORY: history: is designed but not built"),
+        ("HISTORY", "x", 'RESTATE_MEDIC_HISTORY: is not JSON; write {"key": "value"}'),
     ],
 )
 @pytest.mark.parametrize("in_file", [True, False])
@@ -927,3 +953,14 @@ def test_an_alertmanager_that_cannot_be_asked_is_refused(
         found
     )
     assert "p4ss" not in str(found)
+
+
+def test_a_configuration_that_nothing_names_is_noted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever wrote it believes that it is read."""
+    monkeypatch.chdir(tmp_path)
+    assert load(None).notes(datetime(2026, 11, 20, tzinfo=UTC)) == ()
+    (tmp_path / "restate-medic.yaml").write_text("targets: []")
+    (note,) = load(None).notes(datetime(2026, 11, 20, tzinfo=UTC))
+    assert "restate-medic.yaml is here and not read: name it with --config.file" in note
