@@ -130,12 +130,11 @@ async def test_a_flawed_ledger_is_left_as_it_is(ledger: Ledger, tmp_path: Path) 
 @pytest.mark.parametrize(("change", "restart"), [({"keep": "60d"}, False), ({"url": URL}, True)])
 def test_how_long_is_kept_is_taken_over_by_a_reload(change: dict[str, str], restart: bool) -> None:
     """Which the rest of where the ledger is needs a restart for."""
+    same = dict.fromkeys(set(NEEDS_RESTART) - {"storage"})
     old, new = (
-        SimpleNamespace(settings=SimpleNamespace(storage=StorageSettings(**one)))
+        SimpleNamespace(settings=SimpleNamespace(**same, storage=StorageSettings(**one)))
         for one in ({}, change)
     )
-    for one in (old, new):
-        one.settings.__dict__ |= dict.fromkeys(set(NEEDS_RESTART) - {"storage"})
     with capture_logs() as logs:
         _tell_what_needs_a_restart(cast("Configuration", old), cast("Configuration", new))
     assert bool(logs) is restart

@@ -18,7 +18,6 @@ from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError
 from exporter.ledger.chain import Head
 from exporter.ledger.gateway import Ledger
 from exporter.ledger.integrity import Inspection, inspect
-from exporter.ledger.sealing import NO_KEYS, ChainKey, ChainKeys
 from exporter.ledger.store import Store
 from exporter.ledger.tables import metadata
 from exporter.model.decision import Decision, Mode, Result, Subject
@@ -188,12 +187,10 @@ def grow_old(store: Store, engine: Engine) -> None:
         store.note_changes([waits], now=now)
 
 
-@pytest.fixture(params=["whole", "pruned", "pruned and keyed"])
+@pytest.fixture(params=["whole", "pruned"])
 def scene(url: str, store: Store, engine: Engine, request: Any) -> Iterator[Scene]:
-    keys = ChainKeys(ChainKey(b"a" * 32)) if "keyed" in request.param else NO_KEYS
-    if "pruned" in request.param:
-        keyed = engine.execution_options(ledger_keys=keys)
-        grow_old(Store(keyed), keyed)
+    if request.param == "pruned":
+        grow_old(store, engine)
     else:
         fill(store)
     if engine.dialect.name == "sqlite":
@@ -202,7 +199,7 @@ def scene(url: str, store: Store, engine: Engine, request: Any) -> Iterator[Scen
             for (name,) in connection.execute(query).all():
                 connection.execute(text(f"DROP TRIGGER {name}"))
     with asyncio.Runner() as runner:
-        ledger = Ledger(url, keys=keys)
+        ledger = Ledger(url)
         yield Scene(engine, ledger, runner)
         runner.run(ledger.close())
 
@@ -229,7 +226,7 @@ def test_what_nobody_touched_is_whole(scene: Scene) -> None:
     head = scene.check().head
     for page in (1, 2, 5, 1000):
         found = scene.check(known=head, page=page)
-        assert replace(found, key=None, keyed_since=None, begins=None) == Inspection(head)
+        assert replace(found, begins=None) == Inspection(head)
     assert all(scene.rows(table) for table in TABLES)
 
 
