@@ -14,7 +14,7 @@ from exporter.ledger.pruning import Plan
 from exporter.model.errors import StoppedError
 from exporter.policy.memory import forever
 
-LOOK_SECONDS = 3600.0
+RETENTION_SECONDS = 3600.0
 """Between two looks whether it is time. The first does nothing: a clock that is wrong when the
 machine starts is set by then."""
 _DAY_SECONDS = 86_400.0
@@ -34,7 +34,7 @@ class Retention:
         self._engine = engine
         self._clock_suspect = clock_suspect
         self._clock = clock
-        self._next = clock() + LOOK_SECONDS / 2
+        self._next = clock() + RETENTION_SECONDS / 2
 
     async def look(self) -> None:
         """Remove what is old if it is time, and come back when all of it is gone."""
@@ -53,7 +53,7 @@ class Retention:
         try:
             while await self._some(engine, removed):
                 pass
-            self._next = self._clock() + _DAY_SECONDS - LOOK_SECONDS / 2
+            self._next = self._clock() + _DAY_SECONDS - RETENTION_SECONDS / 2
         except StoppedError:
             pass  # somebody else acts by now, and goes on with it
         finally:

@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Connection, Table, and_, exists, func, or_
 
 from exporter.ledger.chain import Entry, EntryKind
 from exporter.ledger.checkpoint import Checkpoint, read
-from exporter.ledger.decided import newest_of_each
+from exporter.ledger.decided import standing_before
 from exporter.ledger.failures import Failures, Resets
 from exporter.ledger.orders import in_force
 from exporter.ledger.standing import DONE, FAILED, StoredSubject, cleared
@@ -69,7 +69,7 @@ def needed(connection: Connection, through: int, *, before: datetime, rests: For
     rejected, clears = _rejected(connection, through, before, names)
     rows = {
         *clears,
-        *_standing(connection, through),
+        *(record.seq for record in standing_before(connection, through)),
         *_ordered(connection, before),
         *_newest(connection),
         *_sent(connection),
@@ -146,18 +146,6 @@ def _clear_at(connection: Connection, subject: StoredSubject, at: datetime) -> i
 
 def _about(policy: str, target: str, item: str | None) -> ColumnElement[bool]:
     return and_(_d.policy == policy, _d.target == target, _d.item == (item or ""))
-
-
-def _standing(connection: Connection, through: int) -> Iterator[int]:
-    """Of each subject that is not clear, since when, and the last word."""
-    clear = _d.result == str(Result.CLEAR)
-    columns = (_d.seq, _d.policy, _d.target, _d.item)
-    standing = select(*columns).where(_d.seq.in_(newest_of_each()), ~clear)
-    for row in connection.execute(standing).all():
-        same = _about(row.policy, row.target, row.item)
-        last = connection.scalar(select(func.max(_d.seq)).where(same, clear)) or 0
-        first = connection.scalar(select(func.min(_d.seq)).where(same, _d.seq > last))
-        yield from (seq for seq in (first, row.seq) if seq is not None and seq <= through)
 
 
 def _ordered(connection: Connection, before: datetime) -> Iterator[int]:

@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 from exporter.app.engine import Engine
 from exporter.app.open import utc_now
 from exporter.daemon.reloads import _tell_what_needs_a_restart
-from exporter.daemon.retention import LOOK_SECONDS, Retention
+from exporter.daemon.retention import RETENTION_SECONDS, Retention
 from exporter.ledger.gateway import Ledger
 from exporter.ledger.integrity import inspect
 from exporter.ownership import Ownership
@@ -47,7 +47,7 @@ class Instance:
             lambda: cast("Engine", self.engine), lambda: self.suspect, clock=lambda: self.seconds
         )
 
-    async def look(self, after: float = LOOK_SECONDS) -> None:
+    async def look(self, after: float = RETENTION_SECONDS) -> None:
         self.seconds += after
         await self.retention.look()
 
