@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,9 +23,9 @@ DAY = timedelta(days=1)
 SHORT = Budget(DAY, (Window("target", 3, DAY),))
 
 
-def policy(**changes: object) -> Policy:
+def policy(**changes: Any) -> Policy:
     one = replace(policy_scenes.policy(), name="heal", place="heal.yaml:3:5", budget=SHORT)
-    return replace(one, **changes)  # type: ignore[arg-type] - whichever fields a test is about
+    return replace(one, **changes)
 
 
 @pytest.mark.parametrize(
@@ -41,7 +42,7 @@ def policy(**changes: object) -> Policy:
         ({"breaker": Breaker(reset=40 * DAY)}, "breaker's reset"),
     ],
 )
-def test_the_longest_look_back_must_fit(changes: dict[str, object], what: str | None) -> None:
+def test_the_longest_look_back_must_fit(changes: dict[str, Any], what: str | None) -> None:
     """It says whose it is, where that is written, and what to write; ``forever`` is kept anyway."""
     one = policy(**changes)
     problem = too_short(30 * DAY, [policy(), one])
@@ -57,7 +58,7 @@ def test_the_longest_look_back_must_fit(changes: dict[str, object], what: str | 
 
 def test_what_is_counted_for_ever_is_named() -> None:
     """By remedy for items and targets, by name for policies; an ``off`` policy's, too."""
-    scopes = ("item", "target", "policy", "global")
+    scopes: tuple[Any, ...] = ("item", "target", "policy", "global")
     one = policy(budget=Budget(DAY, tuple(Window(scope, 3, None) for scope in scopes)))
     assert forever([policy()]) == Forever()
     remedy = frozenset({one.action})
