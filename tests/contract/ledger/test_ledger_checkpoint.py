@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-from collections.abc import Iterator, Set
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
@@ -52,7 +52,7 @@ class Old(Scene):
     def newest(self) -> Entry:
         return [entry for entry in self.store.chain() if entry.kind == "pruned"][-1]
 
-    def drop(self, seqs: Set[int], operations: Set[str] = frozenset()) -> None:
+    def drop(self, seqs: Collection[int], operations: Collection[str] = ()) -> None:
         """Remove entries with all that they made, as carefully as retention does."""
         for table, rows in self.there().items():
             for row in rows:
