@@ -400,6 +400,23 @@ def test_what_somebody_said_no_to_stays_so(store: Store, engine: Engine, time: T
     assert store.decisions() == ()
 
 
+def test_a_no_about_several_items_stays_for_those_that_it_stands_for(
+    store: Store, engine: Engine, time: Time
+) -> None:
+    """What was well since may be proposed again: the record of that stays with the plan."""
+    hold(store)
+    request = by_policy(mode=Mode.APPROVE, items=("a", "b"))
+    waits = store.propose(request, plan_for(request), owner="me", now=time.at)
+    store.reject(waits.id, actor="mira", reason="no", now=time.at)
+    for reason in (HoldReason.PENDING, None):
+        decide(store, Subject("heal", "prod", "a"), time.pass_(DAY), reason)
+    list(prune(store, engine, time.pass_(400 * DAY)))
+    found = standing(engine)
+    assert found.rejection("heal", "prod", "a") is None
+    assert found.rejection("heal", "prod", "b") is not None
+    assert [row.result for row in store.decisions()] == ["clear"]
+
+
 def test_only_who_acts_removes(store: Store, engine: Engine, time: Time) -> None:
     """Another one's lease stops a step before it removes anything."""
     fence = hold(store)
