@@ -235,25 +235,39 @@ def on_record(store: Store, now: datetime) -> tuple[object, ...]:
     return period, decided, valid
 
 
-_SOME = settings(
-    max_examples=30,
-    deadline=None,
-    # Shrinking such a story takes minutes and says little: the draws are printed as they were.
-    phases=[Stage.explicit, Stage.reuse, Stage.generate],
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+def some(examples: int) -> settings:
+    """Shrinking such a story takes minutes and says little: the draws are printed as they were."""
+    return settings(
+        max_examples=examples,
+        deadline=None,
+        phases=[Stage.explicit, Stage.reuse, Stage.generate],
+        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    )
 
 
-@_SOME
+@some(8)
 @given(data=st.data())
 def test_nothing_is_forgotten_that_is_still_asked(
     url: str, engine: Engine, data: st.DataObject
 ) -> None:
+    """On either database."""
+    empty(engine)
+    live_and_forget(url, engine, data)
+
+
+@some(40)
+@given(data=st.data())
+def test_nothing_is_forgotten_in_many_lives(data: st.DataObject) -> None:
+    """The same where nobody waits for the disk, so that there are more of them."""
+    with scratch_ledger() as engine:
+        live_and_forget(f"sqlite:///{engine.url.database}", engine, data)
+
+
+def live_and_forget(url: str, engine: Engine, data: st.DataObject) -> None:
     """After every step, so after a crash, too: all answers are the same, and the ledger is whole.
 
-    What an entry says later than the last report is as it was; a second time removes nothing.
+    What is young is as it was, to the last entry; a second time removes nothing.
     """
-    empty(engine)
     with told_time() as time:
         store = Store(engine)
         life = Life(store, time, data)
@@ -261,10 +275,10 @@ def test_nothing_is_forgotten_that_is_still_asked(
         for _ in range(data.draw(st.integers(5, 40), label="events")):
             life.go_on()
         now = time.pass_(data.draw(st.sampled_from([timedelta(minutes=1), DAY, 40 * DAY])))
-        some = st.frozensets(st.sampled_from(REMEDIES))
+        remedies = st.frozensets(st.sampled_from(REMEDIES))
         rests = Forever(
-            data.draw(some),
-            data.draw(some),
+            data.draw(remedies),
+            data.draw(remedies),
             data.draw(st.frozensets(st.just("heal"))),
             data.draw(st.booleans()),
         )
