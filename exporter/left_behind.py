@@ -33,6 +33,7 @@ async def look_after(engine: Engine, on_closed: OnClosed) -> None:
         ):
             _log.info("operation.taken_over", operation=operation.id)
             await _verify(operation, engine, on_closed)
+        await engine.ledger.note_unwatched(frozenset(engine.backends), now=engine.now())
     except LedgerUnavailableError as error:
         _log.warning("ledger.unavailable", error=str(error))
 

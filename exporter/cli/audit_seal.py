@@ -13,6 +13,11 @@ from exporter.cli.output import Exit, fail, friendly, out
 from exporter.ledger.gateway import Ledger
 from exporter.settings.load import Configuration, load
 
+_NO_KEY = (
+    "there is no key: write storage: {hmac_key: {file: PATH}} into the configuration"
+    " (openssl rand -hex 32 makes one)"
+)
+
 
 @friendly
 def seal(*, config_file: ConfigFile = None) -> None:
@@ -24,7 +29,7 @@ def seal(*, config_file: ConfigFile = None) -> None:
     configuration = load(config_file)
     keys = configuration.ledger_keys
     if keys.current is None:
-        fail("there is no key: give one in storage.hmac_key", Exit.USAGE)
+        fail(_NO_KEY, Exit.USAGE)
     sealed = asyncio.run(_seal(configuration))
     told = "from now on entries have" if sealed else "entries have already"
     out.print(f"{told} key {keys.current.id}")
@@ -44,5 +49,5 @@ async def _check(configuration: Configuration) -> None:
     finally:
         await plain.close()
     if found.flaw is not None:
-        out.print(f"the ledger was changed: {found.flaw.sentence}", markup=False, soft_wrap=True)
+        out.print(str(found.flaw), markup=False, soft_wrap=True)
         raise typer.Exit(int(Exit.UNHEALTHY))

@@ -53,7 +53,7 @@ def verify(
         told_all = {"head": end, "entries": found.head.seq, "begins": _begins(found), "key": key}
         print_json(told_all | {"flaw": told})
     elif flaw is not None:
-        out.print(f"the ledger was changed: {flaw.sentence}", markup=False, soft_wrap=True)
+        out.print(str(flaw), markup=False, soft_wrap=True)
     else:
         out.print(f"{_entries(found)} and their rows are as they were written")
         for line in _removed(found):

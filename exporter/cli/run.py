@@ -84,7 +84,11 @@ def run(
         checked = check_configuration(configuration)
         for note in configuration.notes(utc_now()):
             err.print(f"note: {note}", markup=False)
-        typer.echo(f"ok: {len(configuration.targets)} targets, {len(checked)} policies")
+        targets, policies = len(configuration.targets), len(checked)
+        typer.echo(
+            f"ok: {targets} target{'' if targets == 1 else 's'},"
+            f" {policies} polic{'y' if policies == 1 else 'ies'}"
+        )
         return
     from exporter.daemon.run import run_daemon  # noqa: PLC0415 - the web server takes a second to import
 

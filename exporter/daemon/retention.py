@@ -45,9 +45,7 @@ class Retention:
             return
         found = await inspect(engine.ledger)
         if found.flaw is not None:
-            _log.error(
-                "ledger.not_pruned", entry=found.flaw.seq, error=f"flawed: {found.flaw.sentence}"
-            )
+            _log.error("ledger.not_pruned", entry=found.flaw.seq, error=str(found.flaw))
             return
         removed: Counter[str] = Counter()
         try:

@@ -31,6 +31,8 @@ from exporter.model.views import InvocationsView
 VERSION = 1
 MOST_FRAMES = 128
 MOST_OBJECTS = 20_000
+MOST_CHARACTERS = 2_000_000
+"""Of a block's text: a growing one is in memory, and is packed and written again and again."""
 _LEVEL = 6
 _QUICK_LEVEL = 1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -56,6 +58,8 @@ class Snapshot:
     """These, ``opening`` and ``rows`` are JSON text."""
     opening: str
     rows: tuple[str, ...]
+    characters: int = 0
+    """How much text it is, about: what it needs in memory."""
     whole: bool = False
     """Whether it has ended; what grows is written again soon, and so only quickly deflated."""
 
@@ -74,6 +78,7 @@ class BlockWriter:
         self._encoder = Encoder()
         self._opening = text_of(None if opening is None else self._open(opening))
         self._rows: list[str] = []
+        self._row_characters = 0
         self._began: datetime | None = None
         self._ended = _EPOCH
         self._tick = 0
@@ -83,7 +88,15 @@ class BlockWriter:
     @property
     def full(self) -> bool:
         """Whether the next frame belongs into another block."""
-        return len(self._rows) >= MOST_FRAMES or len(self._encoder.objects) >= MOST_OBJECTS
+        return (
+            len(self._rows) >= MOST_FRAMES
+            or len(self._encoder.objects) >= MOST_OBJECTS
+            or self._characters >= MOST_CHARACTERS
+        )
+
+    @property
+    def _characters(self) -> int:
+        return self._encoder.characters + len(self._opening) + self._row_characters
 
     def add_frame(self, frame: Frame) -> None:
         """Add a round of a target."""
@@ -108,6 +121,7 @@ class BlockWriter:
             objects=tuple(encoder.objects),
             opening=self._opening,
             rows=tuple(self._rows),
+            characters=self._characters,
             whole=whole or self.full,
         )
 
@@ -125,7 +139,9 @@ class BlockWriter:
         if about != self._last:
             self._last = about
             row.append(self._encoder.encode(about))
-        self._rows.append(text_of(row))
+        text = text_of(row)
+        self._rows.append(text)
+        self._row_characters += len(text)
         self._ended, self._tick = at, tick
 
     def _reading(self, reading: Reading, at: datetime) -> Json:

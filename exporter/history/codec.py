@@ -90,6 +90,8 @@ class Encoder:
         """By name, in order: the number and the names of the stored fields."""
         self.objects: list[str] = []
         """Each as JSON text."""
+        self.characters = 0
+        """Of all objects."""
         self._numbers: dict[str, int] = {}
 
     def encode(self, value: object) -> Json:
@@ -128,6 +130,7 @@ class Encoder:
         if number is None:
             number = self._numbers[text] = len(self.objects)
             self.objects.append(text)
+            self.characters += len(text)
         return number
 
 

@@ -31,6 +31,7 @@ from exporter.policy.policy import Policy
 from exporter.policy.world import World
 
 MOST_WAITING = 2_000
+MOST_WAITING_CHARACTERS = 64_000_000
 """Full blocks that wait for the ledger; beyond that the oldest are lost, and that is told."""
 _STEADY = timedelta(milliseconds=100)
 """Clocks that differ by less run alike."""
@@ -194,7 +195,10 @@ class Recorder:
             return
         self._dirty.discard(stream)
         self._full.append(writer.snapshot(whole=True))
-        if len(self._full) > MOST_WAITING:
+        while len(self._full) > MOST_WAITING or (
+            len(self._full) > 1
+            and sum(one.characters for one in self._full) > MOST_WAITING_CHARACTERS
+        ):
             lost = self._full.pop(0)
             _log.warning("history.lost", target=lost.stream, since=lost.began.isoformat())
 

@@ -92,6 +92,15 @@ class Flaw:
 
     seq: int
     sentence: str
+    certain: bool = True
+    """False: it may as well be that a key is missing here, or was not used yet, or that what it
+    would be compared with was removed by retention."""
+
+    def __str__(self) -> str:
+        """A whole sentence, which claims no more than is known."""
+        if self.certain:
+            return f"the ledger was changed: {self.sentence}"
+        return f"nobody can tell whether the ledger was changed: {self.sentence}"
 
 
 def canonical_bytes(entry: Entry) -> bytes:

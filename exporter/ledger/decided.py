@@ -7,7 +7,7 @@ target may note its decisions: two that judge it differently would record each o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from threading import Lock
@@ -25,6 +25,7 @@ from exporter.policy.changes import gone
 
 Standing = tuple[str, str]
 """A result and its reason."""
+_UNWATCHED = "its target is not watched any more"
 _CLEAR: Standing = (str(Result.CLEAR), "")
 
 
@@ -48,7 +49,8 @@ class Decided:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._lock = Lock()
-        self._last: dict[Subject, Standing] = {}
+        self._last: dict[str, dict[Subject, Standing]] = {}
+        """By target, who is not clear: each round asks about one of them."""
         self._seen = 0
 
     def note(
@@ -65,24 +67,45 @@ class Decided:
                 self._catch_up(connection)
             if not self._changed(decisions, of):
                 return ()
-            with writing(self._engine) as journal:
-                self._catch_up(journal.connection)
-                changed = self._changed(decisions, of)
-                _record(journal, changed, now=now)
-            for subject, decision in changed.items():
-                self._remember(subject, decision.standing)
-            return tuple(changed.values())
+            return self._write(lambda: self._changed(decisions, of), now)
+
+    def forget_others(self, targets: Collection[str], *, now: datetime) -> tuple[Decision, ...]:
+        """Record that whoever stands on a target that is none of these is not watched any more."""
+
+        def others() -> dict[Subject, Decision]:
+            return {
+                subject: Decision(subject, Result.CLEAR, detail=_UNWATCHED)
+                for target, standing in self._last.items()
+                if target not in targets
+                for subject in standing
+            }
+
+        with self._lock:
+            with self._engine.connect() as connection:
+                self._catch_up(connection)
+            return self._write(others, now) if others() else ()
+
+    def _write(
+        self, find: Callable[[], dict[Subject, Decision]], now: datetime
+    ) -> tuple[Decision, ...]:
+        with writing(self._engine) as journal:
+            self._catch_up(journal.connection)
+            changed = find()
+            _record(journal, changed, now=now)
+        for subject, decision in changed.items():
+            self._remember(subject, decision.standing)
+        return tuple(changed.values())
 
     def _changed(self, decisions: tuple[Decision, ...], of: str | None) -> dict[Subject, Decision]:
         """What is new, by subject. A subject that was never heard of is clear already."""
         changed: dict[Subject, Decision] = {}
-        known = [subject for subject in self._last if subject.target == of]
+        known = () if of is None else tuple(self._last.get(of, ()))
         if known:
             stored = (replace(one, subject=_stored(one.subject)) for one in decisions)
             decisions += gone(known, stored)
         for decision in decisions:
             subject = _stored(decision.subject)
-            last = self._last.get(subject, _CLEAR)
+            last = self._last.get(subject.target, {}).get(subject, _CLEAR)
             if decision.standing != last:
                 changed[subject] = decision
         return changed
@@ -98,10 +121,11 @@ class Decided:
 
     def _remember(self, subject: Subject, standing: Standing) -> None:
         """Clear is what an unknown subject is anyway, so items that came and went take no room."""
+        mine = self._last.setdefault(subject.target, {})
         if standing == _CLEAR:
-            self._last.pop(subject, None)
+            mine.pop(subject, None)
         else:
-            self._last[subject] = standing
+            mine[subject] = standing
 
 
 def newest_of_each() -> Select[tuple[int]]:

@@ -130,6 +130,7 @@ class Echo:
 
     def _begin(self, journal: Journal, entry: Entry) -> None:
         told = retold.operation([replace(entry, seq=journal.next_seq)])
+        _give_way(journal, told)
         journal.connection.execute(insert(operations), _BLANK | told.columns)
         self._items(journal, entry.operation_id, told)
 
@@ -138,6 +139,7 @@ class Echo:
         del told.columns["seq"]
         if told.columns["relapsed_seq"] is not None:
             told.columns["relapsed_seq"] = journal.next_seq
+        _give_way(journal, told)
         which = operations.c.id == operation_id
         journal.connection.execute(update(operations).where(which).values(told.columns))
         self._items(journal, operation_id, told)
@@ -162,3 +164,16 @@ class Echo:
             name, number, columns = ended
             which = _ROWS[name].c.seq == self._numbers.get(number)
             journal.connection.execute(update(_ROWS[name]).where(which).values(columns))
+
+
+def _give_way(journal: Journal, told: retold.Retold) -> None:
+    """It locks nothing while something that was written in between locks its target.
+
+    Both cannot have been so: what is played goes on, and what is told counts all the same.
+    """
+    columns = operations.c
+    others = select(columns.id).where(
+        columns.locks == told.columns["locks"], columns.id != told.columns["id"]
+    )
+    if told.columns["locks"] is not None and journal.connection.scalar(others) is not None:
+        told.columns["locks"] = None

@@ -69,6 +69,7 @@ class Ledger:
     sweep = _call(Store.sweep, writes=True)
     take_over = _call(Store.take_over, writes=True)
     note_changes = _call(Store.note_changes, writes=False)
+    note_unwatched = _call(Store.note_unwatched, writes=False)
     acquire = _call(Store.acquire, writes=True)
     release = _call(Store.release, writes=True)
     pause = _call(Store.pause, writes=True)

@@ -147,7 +147,8 @@ def _misknown(known: Head | None, head: Head, begins: Checkpoint | None) -> Flaw
     if known.seq == begins.through.seq:
         return _another(known)
     told = f"the head at entry {known.seq} is from before retention removed what was up to entry"
-    return Flaw(known.seq, f"{told} {begins.through.seq}: it proves nothing any more; use a later")
+    told = f"{told} {begins.through.seq}: it proves nothing any more; use a later"
+    return Flaw(known.seq, told, certain=False)
 
 
 def _another(known: Head) -> Flaw:

@@ -60,8 +60,8 @@ def must_switch(keys: ChainKeys, written_with: str | None, seq: int) -> bool:
     current = keys.current
     if current is None and written_with is not None:
         raise LedgerUnavailableError(
-            f"the ledger is written with key {written_with}, and none is configured;"
-            " give it in storage.hmac_key"
+            f"the ledger is written with key {written_with}, and this process has none; give it in"
+            " storage.hmac_key, and restart what runs"
         )
     if current is None or written_with == current.id:
         return False
@@ -99,7 +99,7 @@ class Seals:
         elif (key := self._keys.find(self.key_id)) is not None:
             right = key.digest(entry)
         else:
-            return Flaw(entry.seq, self._unknown(entry.seq))
+            return Flaw(entry.seq, self._unknown(entry.seq), certain=False)
         if hmac.compare_digest(entry.hash, right):
             return None
         return Flaw(entry.seq, self._altered(entry))
@@ -114,11 +114,13 @@ class Seals:
                 head.seq,
                 f"the newest entries have key {self.key_id}, which is an old one: nothing was"
                 f" written with {current.id} yet, or what was is cut off",
+                certain=False,
             )
         return Flaw(
             head.seq,
             f"none of the {head.seq} entries has a key, though storage.hmac_key is configured: it"
             " was written anew without it, or restate-medic audit seal was never run",
+            certain=False,
         )
 
     def _unknown(self, seq: int) -> str:

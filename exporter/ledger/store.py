@@ -266,6 +266,10 @@ class Store(OrderStore):
         with writing(self._engine) as journal:
             return pruning.carry_out(journal, plan, step, after=after, fence=fence, now=now)
 
+    def note_unwatched(self, targets: Collection[str], now: datetime) -> tuple[Decision, ...]:
+        """Record that nothing is known any more of who stands on other targets than these."""
+        return self._decided.forget_others(targets, now=now)
+
     def seal(self) -> bool:
         """Have every entry from now on hashed with the key; False when they are already."""
         before = self.key_id()

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from exporter.model.decision import Mode
 from exporter.model.orders import OpenBreaker
 from exporter.model.target import Target
 from exporter.policy.breakers import open_breakers
@@ -32,7 +33,11 @@ async def report(
     """
     targets = tuple(targets)
     breakers: tuple[OpenBreaker, ...] | None = None
+    unjudged: tuple[str, ...] = ()
     if policies is not None:
+        policies = tuple(policies)
+        looking = [policy for policy in policies if policy.mode is not Mode.OFF]
+        unjudged = tuple(t.name for t in targets if not any(p.matches(t) for p in looking))
         await ledger.refresh()
         standing = ledger.standing
         breakers = tuple(
@@ -45,6 +50,6 @@ async def report(
             )
         )
     period = await ledger.period(since)
-    known = Known(tuple(target.name for target in targets), breakers)
+    known = Known(tuple(target.name for target in targets), breakers, unjudged)
     # Of a bad night it takes a while, and rounds go on meanwhile.
     return await asyncio.to_thread(tell, period, known, now=now)

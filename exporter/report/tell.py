@@ -17,6 +17,7 @@ from exporter.report.gaps import gaps
 from exporter.report.spans import Held, Trouble, Word, holds, troubles, words
 from exporter.report.verdict import verdict
 from exporter.wire.body import moment, timestamp
+from exporter.wire.explain_words import when_text
 from exporter.wire.report import (
     DeedBody,
     GapBody,
@@ -31,6 +32,7 @@ from exporter.wire.report import (
     WrongBody,
 )
 
+_NAMED = 5
 _SOON = timedelta(days=1)
 _BAD = (
     Outcome.INTERRUPTED,
@@ -50,6 +52,8 @@ class Known:
     targets: tuple[str, ...]
     breakers: tuple[OpenBreaker, ...] | None = ()
     """None: the policies cannot be loaded now, so nobody knows."""
+    unjudged: tuple[str, ...] = ()
+    """Targets that no policy looks at."""
 
 
 def tell(period: Period, known: Known, *, now: datetime) -> ReportBody:
@@ -73,6 +77,7 @@ def tell(period: Period, known: Known, *, now: datetime) -> ReportBody:
         knows_since=timestamp(max(first, period.since)) if first else None,
         notes=tuple(_notes(period, known)),
         targets=known.targets,
+        unjudged=known.unjudged,
         unattended=tuple(
             GapBody(since=moment(gap.since), until=moment(gap.until)) for gap in gaps(period, now)
         ),
@@ -102,9 +107,15 @@ def _notes(period: Period, known: Known) -> Iterable[str]:
     if period.first_entry_at is None:
         yield "The ledger is empty: nothing was ever recorded in it."
     elif period.first_entry_at > period.since:
-        yield f"The ledger knows nothing of the time before {timestamp(period.first_entry_at)}."
+        first = when_text(timestamp(period.first_entry_at))
+        yield f"The ledger knows nothing of the time before {first}."
     if period.cut:
         yield "More happened than fits: the oldest decisions or operations are left out."
+    if known.unjudged:
+        names = ", ".join(known.unjudged[:_NAMED])
+        more = len(known.unjudged) - _NAMED
+        names += f" and {more} more" if more > 0 else ""
+        yield f"No policy looks at {names}: what was wrong there is not in here."
     if known.breakers is None:
         yield "The policies cannot be loaded now, so nobody knows which breakers are open."
 

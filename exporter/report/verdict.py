@@ -16,8 +16,10 @@ def verdict(body: ReportBody) -> str:
         watched = f"{counted(len(body.targets), 'target')} configured, but nobody acts for them now"
     elif body.unattended:
         watched += ", though not all the time"
-    whole = body.knows_since == body.since and not body.unattended
+    whole = body.knows_since == body.since and not body.unattended and not body.unjudged
     told = "; ".join(_told(body)) or ("nothing was wrong" if whole else "nothing wrong was seen")
+    if body.targets and len(body.unjudged) == len(body.targets):
+        watched += ", and no policy says what is wrong there"
     return f"{told}; {watched}"
 
 
@@ -40,7 +42,7 @@ def _told(body: ReportBody) -> Iterator[str]:
     wrong = [one for one in body.wrong if one.known]
     if wrong:
         still = sum(one.until is None for one in wrong)
-        yield f"something was wrong {counted(len(wrong), 'time')}, {still or 'none'} of it still is"
+        yield f"something was wrong {counted(len(wrong), 'time')}, {still or 'none'} of them still"
     if unknown := len(body.wrong) - len(wrong):
         yield f"{counted(unknown, 'time')} nobody could tell whether something was"
     if body.done:

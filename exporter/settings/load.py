@@ -183,7 +183,7 @@ class Configuration:
             raise ConfigurationError([msg])
         if name not in names:
             known = ", ".join(names)
-            msg = f"no target is named {name!r}{did_you_mean(name, names)}; there are: {known}"
+            msg = f"no target is named {name!r}{did_you_mean(name, names)}; write one of: {known}"
             raise ConfigurationError([msg])
         return name
 

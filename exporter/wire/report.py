@@ -147,6 +147,8 @@ class ReportBody(Answer):
     """What keeps the report from being complete."""
     targets: tuple[str, ...]
     """Those that are configured now."""
+    unjudged: tuple[str, ...]
+    """Those of them that no policy looks at now, so that nobody says what was wrong there."""
     unattended: tuple[GapBody, ...]
     attention: tuple[DeedBody, ...]
     """What ended badly, in doubt, or did not last; worst first."""

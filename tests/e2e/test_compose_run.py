@@ -46,7 +46,10 @@ def healthy(port: int) -> bool:
     """What the image's own health check says."""
     (stage,) = stages(ROOT / "deploy" / "demo" / "Dockerfile")
     _, *arguments = _moved(stage, "HEALTHCHECK", port)
-    done = subprocess.run([sys.executable, *arguments], capture_output=True, check=False)
+    proxied = clean_environment(http_proxy="http://127.0.0.1:1")  # as a client may set for all
+    done = subprocess.run(
+        [sys.executable, *arguments], env=proxied, capture_output=True, check=False
+    )
     return done.returncode == 0
 
 

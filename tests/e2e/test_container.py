@@ -44,6 +44,26 @@ def test_the_image_runs_as_nobody_in_particular() -> None:
     assert BUILD.base == FINAL.base
 
 
+def test_the_image_has_what_was_built_where_it_was_built() -> None:
+    """A virtual environment works only in its place; the program is in it, listens for other
+    containers, and may write to the ledger's place, from which a new volume takes its owner."""
+    copied = {}
+    for copy in FINAL.all("COPY"):
+        *options, source, target = copy.split()
+        assert "--from=build" in options
+        copied[target] = (source, options)
+    program, state = Path("/opt/restate-medic"), "/var/lib/restate-medic"
+    assert copied.keys() == {str(program), state}
+    assert copied[str(program)][0] == str(program)
+    assert f"--chown={USER}:{USER}" in copied[state][1]
+    assert f"mkdir {copied[state][0]}" in BUILD.all("RUN")[-1]
+    assert FINAL.form("ENTRYPOINT") == [str(program / "bin" / "restate-medic")]
+    assert f"--web.listen-address=0.0.0.0:{PORT}" in FINAL.form("CMD")
+    assert FINAL.all("EXPOSE") == [PORT]
+    (variables,) = FINAL.all("ENV")
+    assert {f"PATH={program}/bin:$PATH", f"HOME={state}"} <= set(variables.split())
+
+
 @pytest.mark.timeout(400)
 def test_the_steps_make_a_daemon_that_is_healthy(
     fresh_restate: ServerFactory, tmp_path: Path
@@ -74,9 +94,14 @@ def test_the_steps_make_a_daemon_that_is_healthy(
     command = confined([*program, *here("CMD")], writable=state, user=USER)
     child = Child(command, env=environment, cwd=state, log=tmp_path / "medic.log")
     try:
-        wait_until(lambda: medic.status("/-/ready") == httpx.codes.OK, what="readiness")
+        wait_until(  # nothing of it was ever compiled, so that its first start takes a while
+            lambda: medic.status("/-/ready") == httpx.codes.OK,
+            what="readiness",
+            timeout_seconds=60,
+        )
         assert medic.sample("up", target="prod") == 1
-        check = subprocess.run(here("HEALTHCHECK"), env=environment, check=False)
+        proxied = environment | {"http_proxy": "http://127.0.0.1:1"}  # as a client may set for all
+        check = subprocess.run(here("HEALTHCHECK"), env=proxied, check=False)
         assert check.returncode == 0
         assert (state / "medic.db").is_file()
     finally:

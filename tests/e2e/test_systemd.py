@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from exporter.cli.output import Exit
 from exporter.settings.load import load
 from lab import Child, clean_environment, free_ports
 from tests.e2e.sandbox import NOBODY, ROOT, UNIT, confined, directives, let_others_through
@@ -77,6 +78,37 @@ def test_the_example_configuration_fits_the_unit() -> None:
     assert configuration.ledger_file == Path("/var/lib") / state / "medic.db"
     (command,) = directives()["ExecStart"]
     assert "--config.file=/etc/restate-medic/restate-medic.yaml" in shlex.split(command)
+
+
+def test_systemd_hears_reloads_and_restarts_the_service() -> None:
+    """It waits for the daemon's word, misses it when it is silent, reloads by the signal that the
+    daemon takes for that, and tries again whatever happened, but for a bad configuration."""
+    said = directives()
+    assert said["Type"] == ["notify"]
+    assert said["WatchdogSec"] == ["60s"]
+    assert said["ExecReload"] == ["/bin/kill -HUP $MAINPID"]
+    assert said["Restart"] == ["always"]
+    assert said["RestartPreventExitStatus"] == [str(int(Exit.USAGE))]
+
+
+def test_the_service_is_the_user_who_may_read_its_configuration() -> None:
+    """The one that sysusers makes, in the group that tmpfiles gives the folders to; it can write
+    its state folder only."""
+    said = directives()
+    (user,) = (
+        line.split()[1]
+        for line in (FOLDER / "restate-medic.sysusers.conf").read_text().splitlines()
+        if line.startswith("u ")
+    )
+    assert said["User"] == said["Group"] == [user]
+    folders = [
+        line.split()
+        for line in (FOLDER / "restate-medic.tmpfiles.conf").read_text().splitlines()
+        if line.startswith("d ")
+    ]
+    assert {line[4] for line in folders} == {user}
+    assert said["ProtectSystem"] == ["strict"]
+    assert not said.keys() & {"ReadWritePaths", "ConfigurationDirectory"}
 
 
 def test_stopping_waits_for_running_operations() -> None:

@@ -69,7 +69,7 @@ def test_the_shipped_policies_come_with_the_wheel(installed: Path, tmp_path: Pat
     assert "9 passed, 0 failed" in command("policy", "test", "policies/tests/missing-services.yaml")
     files = len(list((tmp_path / "policies").glob("*.yaml")))
     checked = command("run", "--config.check", "--config.file=restate-medic.yaml")
-    assert f"1 targets, {files} policies" in checked
+    assert f"1 target, {files} policies" in checked
     for schema in ("policy.schema.json", "tests.schema.json"):
         assert (tmp_path / "policies" / schema).read_text() == (shipped / schema).read_text()
 

@@ -72,7 +72,7 @@ def test_a_night_is_told_line_by_line(
     young = "The ledger knows nothing of the time before "
     assert lines[0] == "# restate-medic"
     assert lines[2] == (
-        "**1 waiting for a person; something was wrong 3 times, 2 of it still is; 1 operation done;"
+        "**1 waiting for a person; something was wrong 3 times, 2 of them still; 1 operation done;"
         " 2 targets watched.**"
     )
     assert re.fullmatch(rf"From {MOMENT} to {MOMENT}\.", lines[4])

@@ -286,7 +286,7 @@ def test_checking_a_good_configuration(folder: Folder) -> None:
     """It says what it found, and has started and created nothing."""
     folder.policies()
     result = folder.run("run", "--config.check")
-    assert (result.exit_code, result.stdout) == (0, "ok: 1 targets, 1 policies\n")
+    assert (result.exit_code, result.stdout) == (0, "ok: 1 target, 1 policy\n")
     assert not folder.ledger_exists
 
 

@@ -13,6 +13,7 @@ from tests.documents import DOCS, ROOT, links, own_commands, pages, parse
 
 INDEX = DOCS / "README.md"
 PAGES = [pytest.param(page, id=str(page.relative_to(ROOT))) for page in pages()]
+TEXTS = [*PAGES, pytest.param(ROOT / "CHANGELOG.md", id="CHANGELOG.md")]
 
 
 def anchors(page: Path) -> set[str]:
@@ -24,7 +25,7 @@ def anchors(page: Path) -> set[str]:
     }
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", TEXTS)
 def test_every_link_leads_somewhere(page: Path) -> None:
     """To a file of this repository, and to a heading that it has."""
     for link in links(page):
@@ -40,6 +41,12 @@ def test_every_command_can_be_typed(page: Path) -> None:
     for arguments in own_commands(page.read_text()):
         if "…" not in arguments:
             parse(arguments)
+
+
+@pytest.mark.parametrize("page", TEXTS)
+def test_nothing_is_left_of_a_merge(page: Path) -> None:
+    """No line that git writes where two changes meet."""
+    assert re.findall(r"^(?:<{7} .*|={7}|>{7} .*)$", page.read_text(), re.MULTILINE) == []
 
 
 def test_the_index_leads_to_every_page() -> None:

@@ -11,6 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from exporter.fleet import Fleet
+from exporter.history import blocks
 from exporter.history import recorder as module
 from exporter.history.blocks import MOST_FRAMES, Snapshot, read_block
 from exporter.history.frames import Memory, Noting, ProcessBlock, TargetBlock
@@ -256,6 +257,37 @@ async def test_what_waits_for_the_ledger_is_bounded(monkeypatch: pytest.MonkeyPa
     assert len(shelf.rounds("prod")) == 4 * MOST_FRAMES
     assert shelf.rounds("prod")[-1] == watch.now
     assert [entry["event"] for entry in logs] == ["history.lost"] * 2
+
+
+async def test_much_text_ends_a_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hundreds of errors, new at each reading, neither fill the memory nor are packed for ever."""
+    monkeypatch.setattr(blocks, "MOST_CHARACTERS", 5_000)
+    watch, shelf = Watch(), Shelf()
+    watch.round(count=100)
+    await watch.recorder.flush(shelf)
+    kept = [snapshot for snapshot, _ in shelf.kept.values() if snapshot.stream]
+    assert len(kept) > 1
+    for one in kept:
+        assert one.characters == len("".join((*one.objects, one.opening, *one.rows)))
+        assert one.frames == 1 or one.characters - len(one.rows[-1]) < 5_000
+    assert [at - NOW for at in shelf.rounds("prod")] == [n * SECOND for n in range(1, 101)]
+
+
+async def test_the_text_of_what_waits_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk in an outage, when there is most to record, does not end in a full memory."""
+    watch, shelf = Watch(), Shelf()
+    watch.round(count=MOST_FRAMES)
+    await watch.recorder.flush(shelf)
+    ((whole, _),) = [one for (stream, _), one in shelf.kept.items() if stream]
+    monkeypatch.setattr(module, "MOST_WAITING_CHARACTERS", int(2.5 * whole.characters))
+    with capture_logs() as logs:
+        watch.round(count=6 * MOST_FRAMES)
+    assert watch.recorder.waiting == 2
+    assert {entry["event"] for entry in logs} == {"history.lost"}
+    shelf.kept.clear()
+    await watch.recorder.flush(shelf)
+    assert len(shelf.rounds("prod")) == 3 * MOST_FRAMES
+    assert shelf.rounds("prod")[-1] == watch.now
 
 
 async def test_what_was_written_needs_no_room_any_more() -> None:

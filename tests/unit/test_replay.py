@@ -204,6 +204,30 @@ async def test_what_people_did_then_counts(engine: Engine) -> None:
     assert len(engine_rows(engine)) == 2
 
 
+@pytest.mark.parametrize("helps", [True, False])
+async def test_what_a_person_mends_while_a_repair_is_played_counts_too(
+    engine: Engine, *, helps: bool
+) -> None:
+    """Both lock the target at once, which nobody could then: each goes on, and both are counted."""
+    made = by_person()
+    theirs: list[str] = []
+
+    def begin(store: Store, now) -> None:  # type: ignore[no-untyped-def] # noqa: ANN001 - a moment
+        row = store.reserve(made, plan_for(made), owner="x", lease=LEASE, now=now)
+        theirs.append(row.id)
+
+    def end(store: Store, now) -> None:  # type: ignore[no-untyped-def] # noqa: ANN001 - a moment
+        store.finish(theirs[0], Outcome.VERIFIED, owner="x", now=now)
+
+    night = Night(engine, happens={6.25 * MINUTE: begin, 8 * MINUTE: end})
+    await night.record(missing_during((5, 9), (12, 40)), 40)
+    found = ask(engine, heal(), minutes=40, helps=helps)
+    assert begun(found)[:2] == [6, 18]  # ten minutes after a person's
+    assert ends(found)[0][0] == "verified"
+    while_missing = 0 if helps else 9 - 6.25
+    assert held(found)[HoldReason.MANUAL_HOLD] == while_missing + (18 - 12)
+
+
 def engine_rows(engine: Engine) -> tuple[object, ...]:
     return Store(engine).operations()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,14 @@ from exporter.model.hold import HoldReason
 from exporter.model.operation import ActResult, Outcome, Phase
 from exporter.model.orders import BreakerName, OpenBreaker
 from exporter.model.relapse import Relapse
+from exporter.report.gather import report as gather
 from exporter.report.html import to_html
 from exporter.report.markdown import code, escaped, to_markdown
 from exporter.report.message import to_message
 from exporter.report.tell import Known, tell
 from exporter.wire.report import ReportBody
 from tests.unit.fakes import by_person, by_policy, ledger_at, plan_for
-from tests.unit.policy_scenes import NOW
+from tests.unit.policy_scenes import NOW, ONE, policy
 
 LEASE = timedelta(minutes=10)
 NIGHT = timedelta(hours=24)
@@ -117,7 +119,7 @@ async def test_what_was_wrong_from_when_to_when(ledger: Ledger) -> None:
     ]
     assert [w.until is None for w in body.wrong] == [False, True, False]
     assert body.verdict == (
-        "something was wrong 2 times, 1 of it still is;"
+        "something was wrong 2 times, 1 of them still;"
         " 1 time nobody could tell whether something was; 2 targets watched"
     )
 
@@ -248,7 +250,7 @@ async def test_a_young_ledger_says_since_when_it_knows(tmp_path: Path) -> None:
         await ledger.acquire("1/1", holder="me", length=LEASE)
         young = await told(ledger, reach=timedelta(hours=24))
     assert young.knows_since == "2026-11-02T12:50:00.000Z"
-    assert "The ledger knows nothing of the time before 2026-11-02T12:50:00.000Z." in young.notes
+    assert "The ledger knows nothing of the time before 2026-11-02 12:50:00Z." in young.notes
 
 
 async def test_a_night_in_which_nobody_acted_is_no_quiet_night(tmp_path: Path) -> None:
@@ -351,3 +353,19 @@ def test_the_body_is_camel_case_for_programs() -> None:
     """As everything else that is answered."""
     fields: dict[str, Any] = ReportBody.model_json_schema()["properties"]
     assert {"knowsSince", "notDone", "unattended", "waiting"} <= fields.keys()
+
+
+async def test_what_no_policy_looks_at_is_not_called_well(ledger: Ledger) -> None:
+    """What was wrong is what policies saw; a target without any may have been down all night."""
+    off = policy(name="off", mode="off")
+    targets = ONE, replace(ONE, name="lab")
+    body = await gather(ledger, targets=targets, policies=(off,), since=END - NIGHT, now=END)
+    assert body.unjudged == ("prod", "lab")
+    assert body.verdict == (
+        "nothing wrong was seen; 2 targets watched, and no policy says what is wrong there"
+    )
+    assert "No policy looks at prod, lab: what was wrong there is not in here." in body.notes
+    looks = policy(name="looks", targets="{names: [prod]}")
+    body = await gather(ledger, targets=targets, policies=(looks,), since=END - NIGHT, now=END)
+    assert body.unjudged == ("lab",)
+    assert body.verdict == "nothing wrong was seen; 2 targets watched"

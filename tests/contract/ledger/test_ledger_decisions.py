@@ -118,3 +118,27 @@ def test_values_of_any_kind_can_be_recorded(store: Store) -> None:
     store.note_changes([decision], at(0))
     (stored,) = store.decisions()
     assert stored.values == {"item.age": "3600.5s", "at": "2026-03-01T03:00:00Z", "n": "nan"}
+
+
+def test_who_is_not_decided_about_any_more_is_gone_also_after_a_restart(engine: Engine) -> None:
+    """Otherwise it stood on record for ever, and every report called it wrong."""
+    pending, unread = hold(HoldReason.PENDING, item="a"), hold(HoldReason.COMPONENT_UNKNOWN)
+    Store(engine).note_changes([pending, act(item="b")], at(0), of="prod")
+    store = Store(engine)
+    assert store.note_changes([unread], at(1), of="prod") == (unread,)  # nobody can tell
+    later = store.note_changes([act(item="b")], at(2), of="prod")
+    assert {(d.subject.item, d.result) for d in later} == {(None, "clear"), ("a", "clear")}
+    assert store.note_changes([act(item="b")], at(3), of="prod") == ()
+    assert [d.subject.item for d in store.note_changes([], at(4), of="prod")] == ["b"]
+
+
+def test_what_stands_on_targets_that_are_not_watched_any_more_is_ended(engine: Engine) -> None:
+    """Once; of targets that are watched nothing is said."""
+    Store(engine).note_changes([hold(HoldReason.PENDING, item="a")], at(0), of="prod")
+    store = Store(engine)
+    assert store.note_unwatched({"prod"}, at(1)) == ()
+    (ended,) = store.note_unwatched({"renamed"}, at(2))
+    assert (ended.subject.item, ended.result) == ("a", Result.CLEAR)
+    assert ended.detail == "its target is not watched any more"
+    assert store.note_unwatched({"renamed"}, at(3)) == ()
+    assert Store(engine).latest_decisions()[0].result == "clear"

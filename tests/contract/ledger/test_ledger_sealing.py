@@ -199,6 +199,7 @@ def test_a_ledger_that_had_no_key_is_sealed_once(site: Site) -> None:
     """The entries before are checked as they were, and cannot be changed any more either."""
     note(site.store(), LENGTH)
     assert "none of the 8 entries has a key" in flaw_of(site.check(ONE)).sentence
+    assert not flaw_of(site.check(ONE)).certain  # it may never have been sealed
     store = site.store(ONE)
     assert store.seal() is True
     assert store.seal() is False
@@ -221,6 +222,7 @@ def test_a_key_is_rotated_and_the_one_before_checks_what_it_wrote(site: Site) ->
     assert f"have key {FIRST.id}" in without.sentence
     assert "storage.old_hmac_keys" in without.sentence
     assert "no key is configured" in flaw_of(site.check(NO_KEYS)).sentence
+    assert str(flaw_of(site.check(NO_KEYS))).startswith("nobody can tell whether the ledger was ")
     with pytest.raises(LedgerUnavailableError):
         note(site.store(ONE), 1, LENGTH + 2)
 
