@@ -385,6 +385,19 @@ def test_limits_for_ever_keep_what_they_count(
     assert len(left_) == (2 if keep == "everything" else 1)
 
 
+@pytest.mark.parametrize("remedy", sorted(COUNTED.values()))
+def test_what_conditions_count_of_an_item_stays(
+    store: Store, engine: Engine, time: Time, remedy: str
+) -> None:
+    """Such as ``item.recoveries``, which has no window; what did nothing to an item goes."""
+    hold(store)
+    run(store, time.at, remedy=remedy, items=("a",))
+    run(store, time.at, Outcome.REFUSED, remedy=remedy, items=("a",))
+    list(prune(store, engine, time.pass_(400 * DAY)))
+    assert dict(standing(engine).item_counts("prod", remedy)) == {"a": 1}
+    assert len(store.operations()) == 1
+
+
 def test_an_open_breaker_stays_open(store: Store, engine: Engine, time: Time) -> None:
     """However old its failures are, until a person resets it; then they go."""
     hold(store)
