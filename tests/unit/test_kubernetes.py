@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import runpy
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +17,7 @@ from exporter.model.decision import Mode
 from exporter.model.errors import ConfigurationError
 from exporter.settings.load import load
 from tests.e2e.dockerfile import stages
+from tests.support import ToolFinder
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "deploy" / "kubernetes"
@@ -47,13 +47,9 @@ POD = DEPLOYMENT["spec"]["template"]["spec"]
 
 
 @pytest.fixture(scope="session")
-def built() -> list[dict[str, Any]]:
-    """What kubectl makes of the example, where it is: .ci/run cannot bring one
-    (docs/decisions/0028), so this is skipped there too, and the files are checked one by one."""
-    kubectl = shutil.which("kubectl")
-    if kubectl is None:
-        pytest.skip("kubectl is not installed")
-    command = [kubectl, "kustomize", str(EXAMPLE)]
+def built(tool: ToolFinder) -> list[dict[str, Any]]:
+    """What kubectl makes of the example."""
+    command = [str(tool("kubectl")), "kustomize", str(EXAMPLE)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     return documents(done.stdout)
