@@ -25,6 +25,7 @@ from exporter.ownership import boot_seconds
 from exporter.policy.alarms import Alarms
 from exporter.policy.clock import ClockWatch, Suspicion
 from exporter.policy.fleet_health import FleetHealth
+from exporter.policy.memory import COUNTED
 from exporter.policy.policy import Policy
 from exporter.policy.world import LastManual, OpenOperation, Proposal, Refusal, World, waiting_of
 from exporter.relapses import Relapses
@@ -101,6 +102,11 @@ class Surroundings:
         self._waiting: dict[str, dict[Subject, Waiting]] = {}
 
     @property
+    def suspicion(self) -> Suspicion | None:
+        """Why the wall clock is not to be trusted now, as of the last round."""
+        return self._suspicion
+
+    @property
     def owned(self) -> bool:
         """Whether this process acts, or stands by."""
         return self._ownership.owned
@@ -151,11 +157,7 @@ class Surroundings:
     def tally(self, target: str) -> Tally:
         """How often each key was recovered and each invocation resumed or restarted."""
         counts = self._ledger.standing.item_counts
-        return Tally(
-            recoveries=counts(target, "recover-stuck-workflow"),
-            resumes=counts(target, "resume-invocations"),
-            restarts=counts(target, "restart-invocations"),
-        )
+        return Tally(**{name: counts(target, remedy) for name, remedy in COUNTED.items()})
 
     def decided(self, target: Target, decisions: tuple[Decision, ...], *, now: datetime) -> None:
         """Keep what this target's next round and those of all others need of this one."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from exporter.backends import dalp, direct
 from exporter.ledger.engine import ledger_url
+from exporter.model.errors import ConfigurationError
 from exporter.model.target import TargetKind
 from exporter.policy.load import check_against, load_policies
+from exporter.policy.memory import too_short
 from exporter.policy.policy import Policy
 from exporter.policy.served import Served
 from exporter.settings.load import Configuration
@@ -36,6 +38,9 @@ def check(configuration: Configuration) -> tuple[Policy, ...]:
         notifiers,
         alertmanager=configuration.settings.alertmanager is not None,
     )
+    keep = configuration.settings.storage.keep
+    if keep is not None and (problem := too_short(keep, policies)) is not None:
+        raise ConfigurationError([problem])
     return policies
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Iterator
+from datetime import UTC
 from typing import Annotated
 
 import typer
@@ -15,6 +17,7 @@ from exporter.cli.output import Exit, err, fail, friendly, out, print_json
 from exporter.ledger.chain import Head
 from exporter.ledger.gateway import Ledger
 from exporter.ledger.integrity import Inspection, inspect
+from exporter.ledger.texts import clean
 from exporter.settings.load import Configuration, load
 
 _HEAD = re.compile(r"(\d{1,18}):([0-9a-f]{64})")
@@ -47,11 +50,14 @@ def verify(
     if as_json:
         told = None if flaw is None else {"entry": flaw.seq, "problem": flaw.sentence}
         key = None if found.key is None else {"id": found.key, "since": found.keyed_since}
-        print_json({"head": end, "entries": found.head.seq, "key": key, "flaw": told})
+        told_all = {"head": end, "entries": found.head.seq, "begins": _begins(found), "key": key}
+        print_json(told_all | {"flaw": told})
     elif flaw is not None:
         out.print(str(flaw), markup=False, soft_wrap=True)
     else:
-        out.print(f"{found.head.seq} entries and their rows are as they were written")
+        out.print(f"{_entries(found)} and their rows are as they were written")
+        for line in _removed(found):
+            out.print(line, soft_wrap=True)
         out.print(_sealed(found))
         out.print(f"head {end}", soft_wrap=True)
     raise typer.Exit(int(Exit.FINE if flaw is None else Exit.UNHEALTHY))
@@ -72,6 +78,27 @@ async def look_through(ledger: Ledger, known: Head | None) -> Inspection:
             known=known,
             on_progress=lambda done, of: progress.update(task, completed=done, total=of),
         )
+
+
+def _entries(found: Inspection) -> str:
+    if found.begins is None:
+        return f"{found.head.seq} entries"
+    return f"entries {found.begins.through.seq + 1} to {found.head.seq}"
+
+
+def _removed(found: Inspection) -> Iterator[str]:
+    if (begins := found.begins) is not None:
+        on = f"{begins.at.astimezone(UTC):%Y-%m-%d}"
+        yield f"entries before {begins.through.seq + 1} were removed by retention on {on}"
+        if begins.kept:
+            yield f"{begins.kept} of them that are still needed are there, as they were written"
+
+
+def _begins(found: Inspection) -> dict[str, object] | None:
+    if (begins := found.begins) is None:
+        return None
+    first = begins.through.seq + 1
+    return {"entry": first, "removedAt": clean(begins.at), "kept": begins.kept}
 
 
 def _sealed(found: Inspection) -> str:

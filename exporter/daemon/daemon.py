@@ -16,6 +16,7 @@ from exporter.daemon.bulletin import Bulletin
 from exporter.daemon.chores import Chores
 from exporter.daemon.reloads import Reloads
 from exporter.daemon.reporting import Reporting
+from exporter.daemon.retention import RETENTION_SECONDS, Retention
 from exporter.daemon.showing import Showing, plans_of
 from exporter.daemon.supervisor import Supervisor
 from exporter.explain import Explanation, explain
@@ -195,6 +196,8 @@ class Daemon:
         self._chores.every(min(_LEFT_BEHIND_SECONDS, self._keeping_seconds), self._left_behind)
         self._chores.every(_VERIFY_SECONDS, self._verify_ledger)
         self._chores.every(_REPORT_SECONDS, Reporting(lambda: self.engine).look)
+        retention = Retention(lambda: self.engine, self._clock_suspect)
+        self._chores.every(RETENTION_SECONDS, retention.look)
         if self._history is not None:
             self._chores.every(LOOK_SECONDS, self._history.keep_history)
             self._chores.every(PRUNE_SECONDS, self._history.prune_history)
@@ -302,6 +305,9 @@ class Daemon:
         else:
             self._verified = found.head
             self.instruments.ledger_verified(self.engine.now())
+
+    def _clock_suspect(self) -> bool:
+        return self._surroundings is not None and self._surroundings.suspicion is not None
 
     async def _left_behind(self) -> None:
         if not self.engine.ownership.owned:

@@ -132,7 +132,10 @@ class Reloads:
 
 def _tell_what_needs_a_restart(old: Configuration, new: Configuration) -> None:
     for key in NEEDS_RESTART:
-        if getattr(old.settings, key) != getattr(new.settings, key):
+        before, after = getattr(old.settings, key), getattr(new.settings, key)
+        if key == "storage":
+            before, after = before.place, after.place
+        if before != after:
             _log.warning("config.needs_restart", key=key)
 
 

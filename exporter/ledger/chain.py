@@ -55,6 +55,8 @@ class EntryKind(StrEnum):
     """The report of a day is being sent."""
     REPORT_TOLD = "report_told"
     """What became of sending it."""
+    PRUNED = "pruned"
+    """Retention removed what was old: up to which entry, and what of it is still needed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,8 @@ class Flaw:
     seq: int
     sentence: str
     certain: bool = True
-    """False: it may as well be that a key is missing here, or was not used yet."""
+    """False: it may as well be that a key is missing here, or was not used yet, or that what it
+    would be compared with was removed by retention."""
 
     def __str__(self) -> str:
         """A whole sentence, which claims no more than is known."""

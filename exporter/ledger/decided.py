@@ -7,7 +7,7 @@ target may note its decisions: two that judge it differently would record each o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from threading import Lock
@@ -132,6 +132,23 @@ def newest_of_each() -> Select[tuple[int]]:
     """The number of the last record of every subject. It reads the whole table."""
     subject = table.c.policy, table.c.target, table.c.item
     return select(func.max(table.c.seq)).group_by(*subject)
+
+
+def standing_before(connection: Connection, last: int) -> Iterator[DecisionRecord]:
+    """Of each subject that was not clear at an entry: its first record since, and its last."""
+    columns = table.c
+    newest = newest_of_each().where(columns.seq <= last)
+    standing = select(table).where(columns.seq.in_(newest), columns.result != str(Result.CLEAR))
+    for row in list(connection.execute(standing.order_by(columns.seq)).mappings()):
+        same = [columns[name] == row[name] for name in ("policy", "target", "item")]
+        clear = columns.result == str(Result.CLEAR)
+        cleared = select(func.max(columns.seq)).where(*same, clear, columns.seq < row["seq"])
+        after = connection.scalar(cleared) or 0
+        begun = select(table).where(*same, columns.seq > after).order_by(columns.seq).limit(1)
+        first = record_of(connection.execute(begun).mappings().one())
+        yield first
+        if first.seq != row["seq"]:
+            yield record_of(row)
 
 
 def record_of(row: Row) -> DecisionRecord:

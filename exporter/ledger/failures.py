@@ -55,6 +55,16 @@ class Failures:
             if len(rows) > MOST:
                 del rows[min(rows, key=lambda known: rows[known].seq)]
 
+    def standing(self, resets: Resets) -> frozenset[str]:
+        """The operations that a breaker may still ask about: those that no reset covers."""
+        kept = (*self._on.values(), *self._of.values())
+        return frozenset(
+            name
+            for rows in kept
+            for name, bad in rows.items()
+            if bad.after(resets.get((bad.target, bad.remedy, "")))
+        )
+
     def on(self, target: str, remedy: str, resets: Resets) -> tuple[Failure, ...]:
         """Those of a remedy on a target that no reset covers."""
         rows = self._on.get((target, remedy))

@@ -24,11 +24,13 @@ from exporter.ledger.engine import (
     place,
 )
 from exporter.ledger.period import Period
+from exporter.ledger.pruning import Plan
 from exporter.ledger.sealing import NO_KEYS, ChainKeys
 from exporter.ledger.standing import Delta, Standing
 from exporter.ledger.store import Store
 from exporter.ledger.trouble import is_trouble, unavailable
 from exporter.model.errors import LedgerUnavailableError, MedicError
+from exporter.policy.memory import Forever
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -74,6 +76,7 @@ class Ledger:
     unpause = _call(Store.unpause, writes=True)
     reset_breaker = _call(Store.reset_breaker, writes=True)
     note_identity = _call(Store.note_identity, writes=True)
+    prune = _call(Store.prune, writes=True)
     seal = _call(Store.seal, writes=True)
     begin_report = _call(Store.begin_report, writes=True)
     end_report = _call(Store.end_report, writes=True)
@@ -88,6 +91,7 @@ class Ledger:
     items = _call(Store.items, writes=False)
     entries = _call(Store.entries, writes=False)
     chain = _call(Store.chain, writes=False)
+    checkpoint = _call(Store.checkpoint, writes=False)
     compare = _call(Store.compare, writes=False)
     decisions = _call(Store.decisions, writes=False)
     keep_history = _call(Store.keep_history, writes=False)
@@ -164,6 +168,12 @@ class Ledger:
         It reads for a while, so it goes past the thread that rounds need: reading waits for nobody.
         """
         return await asyncio.to_thread(self._in_thread, lambda store: store.period(since))
+
+    async def plan_pruning(self, *, keep: timedelta, rests: Forever, now: datetime) -> Plan:
+        """What may go, for ``prune``. It reads for a while, past the thread as ``period`` does."""
+        return await asyncio.to_thread(
+            self._in_thread, lambda store: store.plan_pruning(keep=keep, rests=rests, now=now)
+        )
 
     async def close(self) -> None:
         """Finish the calls under way, and let go of the database."""

@@ -36,7 +36,7 @@ def digest_of(key: str) -> str:
 
 
 def known(connection: Connection) -> tuple[ApiKey, ...]:
-    """Every key there ever was, oldest first."""
+    """Every key, those that were revoked (and retention left) included, oldest first."""
     query = select(api_keys).order_by(api_keys.c.seq)
     return tuple(_key_of(row) for row in connection.execute(query).mappings())
 

@@ -147,7 +147,7 @@ class OrderStore(Reads):
             dispatches.end(journal, report, outcome, why=why, now=now)
 
     def api_keys(self) -> tuple[ApiKey, ...]:
-        """Every key there ever was, oldest first."""
+        """Every key, those that were revoked (and retention left) included, oldest first."""
         with self._engine.connect() as connection:
             return keys.known(connection)
 

@@ -14,13 +14,13 @@ from typing import Any
 from sqlalchemy import Column, Connection, Engine, Select, func, select
 
 from exporter.ledger.chain import Entry, EntryKind
-from exporter.ledger.decided import DecisionRecord, newest_of_each, record_of
+from exporter.ledger.decided import DecisionRecord, record_of, standing_before
 from exporter.ledger.engine import database_now, one_moment
 from exporter.ledger.orders import not_lifted
 from exporter.ledger.ownership import ShardLease
+from exporter.ledger.resting import newest_checkpoint
 from exporter.ledger.rows import operation_of
 from exporter.ledger.tables import decisions, entries, leases, operations
-from exporter.model.decision import Result
 from exporter.model.operation import Operation, Outcome, Phase
 from exporter.model.orders import Pause
 
@@ -81,8 +81,8 @@ def read_period(engine: Engine, since: datetime) -> Period:
         accepted = _entries_of(connection, last, EntryKind.IDENTITY)
         return Period(
             since=since,
-            first_entry_at=connection.scalar(select(entries.c.at).order_by(entries.c.seq).limit(1)),
-            before=tuple(_standing_before(connection, last)),
+            first_entry_at=_first_entry_at(connection),
+            before=tuple(standing_before(connection, last)),
             decisions=tuple(record_of(row) for row in changed),
             operations=tuple(operation_of(row) for row in rows),
             true_since=_true_since(connection, [row["id"] for row in rows]),
@@ -97,6 +97,13 @@ def read_period(engine: Engine, since: datetime) -> Period:
             database_now=database_now(connection),
             cut=much or many,
         )
+
+
+def _first_entry_at(connection: Connection) -> datetime | None:
+    """Where the whole chain begins: what retention left of the time before tells little of it."""
+    known = newest_checkpoint(connection)
+    after = entries.c.seq > (known.through.seq if known else 0)
+    return connection.scalar(select(entries.c.at).where(after).order_by(entries.c.seq).limit(1))
 
 
 def _last_before(connection: Connection, since: datetime) -> int:
@@ -123,23 +130,6 @@ def _newest(
     limited = query.order_by(seq.desc()).limit(most + 1)
     rows = list(connection.execute(limited).mappings())
     return rows[:most][::-1], len(rows) > most
-
-
-def _standing_before(connection: Connection, last: int) -> Iterator[DecisionRecord]:
-    """Of each subject that was not clear then: its first record since it was, and its last."""
-    columns = decisions.c
-    newest = newest_of_each().where(columns.seq <= last)
-    standing = select(decisions).where(columns.seq.in_(newest), columns.result != str(Result.CLEAR))
-    for row in list(connection.execute(standing.order_by(columns.seq)).mappings()):
-        same = [columns[name] == row[name] for name in ("policy", "target", "item")]
-        clear = columns.result == str(Result.CLEAR)
-        cleared = select(func.max(columns.seq)).where(*same, clear, columns.seq < row["seq"])
-        after = connection.scalar(cleared) or 0
-        begun = select(decisions).where(*same, columns.seq > after).order_by(columns.seq).limit(1)
-        first = record_of(connection.execute(begun).mappings().one())
-        yield first
-        if first.seq != row["seq"]:
-            yield record_of(row)
 
 
 def _entries_of(connection: Connection, last: int, kind: EntryKind) -> Iterator[Entry]:

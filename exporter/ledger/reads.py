@@ -9,10 +9,12 @@ from sqlalchemy import ColumnElement, select
 
 from exporter.ledger.archive import Archive
 from exporter.ledger.chain import Entry, Flaw, Head
+from exporter.ledger.checkpoint import Checkpoint
 from exporter.ledger.compared import Seen, compare
 from exporter.ledger.decided import DecisionRecord, newest_of_each, record_of
 from exporter.ledger.ids import normalise
 from exporter.ledger.period import Period, read_period
+from exporter.ledger.resting import newest_checkpoint
 from exporter.ledger.rows import operation_of
 from exporter.ledger.tables import decisions, entries, head, operation_items, operations
 from exporter.ledger.texts import item_key
@@ -108,6 +110,14 @@ class Reads(Archive):
     def chain(self, *, after: int = 0, limit: int = 1000) -> tuple[Entry, ...]:
         """The next entries of the whole chain, in order, for ``chain.verify``."""
         return self._entries(entries.c.seq > after, limit=limit)
+
+    def checkpoint(self) -> Checkpoint | None:
+        """Where the whole chain begins, if retention removed what was before.
+
+        ValueError, TypeError or KeyError when its entry was altered.
+        """
+        with self._engine.connect() as connection:
+            return newest_checkpoint(connection)
 
     def compare(self, page: Sequence[Entry], seen: Seen, *, last: bool) -> Flaw | None:
         """The first row that does not say what these entries do, which must be chained."""

@@ -36,12 +36,10 @@ _COLUMNS = tuple(
         *("relapsed_at", "relapsed_seq"),
     )
 )
-_DONE = frozenset({Outcome.VERIFIED, Outcome.UNVERIFIED, Outcome.PARTIAL})
-_FAILED = frozenset(
-    {Outcome.UNVERIFIED, Outcome.FAILED, Outcome.INDETERMINATE, Outcome.INTERRUPTED}
-)
+DONE = frozenset({Outcome.VERIFIED, Outcome.UNVERIFIED, Outcome.PARTIAL})
+FAILED = frozenset({Outcome.UNVERIFIED, Outcome.FAILED, Outcome.INDETERMINATE, Outcome.INTERRUPTED})
 _NONE = Stamps()
-_Subject = tuple[str, str, str | None]
+StoredSubject = tuple[str, str, str | None]
 """Policy, target, and the stored key of the item, if it is about one."""
 
 
@@ -60,7 +58,7 @@ class Delta:
     proposals: tuple[Operation, ...]
     orders: Orders
     parts: Parts
-    cleared: tuple[tuple[_Subject, datetime], ...]
+    cleared: tuple[tuple[StoredSubject, datetime], ...]
     """Subjects whose condition was seen to be false, and when last."""
 
 
@@ -115,8 +113,8 @@ class Standing:
         self._people: defaultdict[str, dict[str, ByPerson]] = defaultdict(dict)
         self._failed = Failures()
         self._helped = HelpedItems()
-        self._rejected: dict[_Subject, Rejection] = {}
-        self._proposed: dict[_Subject, Operation] = {}
+        self._rejected: dict[StoredSubject, Rejection] = {}
+        self._proposed: dict[StoredSubject, Operation] = {}
         self._proposals: tuple[Operation, ...] = ()
 
     @property
@@ -207,7 +205,7 @@ class Standing:
                 _read(connection, waiting.order_by(operations.c.seq)),
                 in_force(connection),
                 read_parts(connection, None if whole else self._seq),
-                _cleared(connection, -1 if whole else self._seq),
+                cleared(connection, -1 if whole else self._seq),
             )
 
     def apply(self, delta: Delta | None) -> None:
@@ -247,7 +245,7 @@ class Standing:
         self._count(touched, row["id"], row["touched_at"])
         if not by_policy and not rehearsal:
             self._put_person(row)
-        bad = row["outcome"] in _FAILED or row["relapsed_at"] is not None
+        bad = row["outcome"] in FAILED or row["relapsed_at"] is not None
         if by_policy and not rehearsal and bad:
             self._failed.put(row)
         if not rehearsal:
@@ -256,7 +254,7 @@ class Standing:
             rejection = Rejection(row["finished_at"], row["id"], row["error"] or "")
             for item in row["item_keys"] or [None]:
                 self._rejected[row["policy"], target, item] = rejection
-        if row["outcome"] in _DONE and not rehearsal:
+        if row["outcome"] in DONE and not rehearsal:
             for key in row["item_keys"]:
                 self._items[target, remedy].setdefault(key, set()).add(row["id"])
 
@@ -294,7 +292,7 @@ def _since(connection: Connection, seq: int) -> tuple[Row, ...]:
     return tuple(connection.execute(query).mappings())
 
 
-def _cleared(connection: Connection, seq: int) -> tuple[tuple[_Subject, datetime], ...]:
+def cleared(connection: Connection, seq: int) -> tuple[tuple[StoredSubject, datetime], ...]:
     """The last time that each subject was recorded as clear, after an entry."""
     columns = decisions.c
     query = (
@@ -310,7 +308,7 @@ def _read(connection: Connection, query: Select[Any]) -> tuple[Operation, ...]:
     return tuple(operation_of(row) for row in connection.execute(query).mappings())
 
 
-def _keys(proposal: Operation) -> Iterator[_Subject]:
+def _keys(proposal: Operation) -> Iterator[StoredSubject]:
     policy = proposal.policy.name if proposal.policy else ""
     for item in proposal.items or (None,):
         yield policy, proposal.target, item

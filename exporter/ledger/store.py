@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Engine, update
 
-from exporter.ledger import leases, opening, ownership, progress, proposals
+from exporter.ledger import leases, opening, ownership, progress, proposals, pruning
 from exporter.ledger.decided import Decided
 from exporter.ledger.engine import keys_of
 from exporter.ledger.journal import writing
@@ -33,6 +33,7 @@ from exporter.model.operation import (
     Request,
 )
 from exporter.model.relapse import Relapse
+from exporter.policy.memory import Forever
 
 
 class Store(OrderStore):
@@ -250,6 +251,20 @@ class Store(OrderStore):
         ``of`` a target: they are all on it, so whoever else was not clear is now.
         """
         return self._decided.note(decisions, now=now, of=of)
+
+    def plan_pruning(self, *, keep: timedelta, rests: Forever, now: datetime) -> pruning.Plan:
+        """Think out what is older than ``keep`` and may go. It reads a lot, and only reads."""
+        return pruning.plan(self._engine, keep=keep, rests=rests, now=now)
+
+    def prune(
+        self, plan: pruning.Plan, step: pruning.Step, *, after: int, fence: Fence, now: datetime
+    ) -> pruning.Pruned | None:
+        """Remove what a step names; None when the plan does not hold any more: make another.
+
+        StoppedError when somebody else acts.
+        """
+        with writing(self._engine) as journal:
+            return pruning.carry_out(journal, plan, step, after=after, fence=fence, now=now)
 
     def note_unwatched(self, targets: Collection[str], now: datetime) -> tuple[Decision, ...]:
         """Record that nothing is known any more of who stands on other targets than these."""

@@ -48,6 +48,8 @@ Duration = Annotated[timedelta, BeforeValidator(_positive), Kind("duration")]
 Interval = Annotated[timedelta, _at_least(timedelta(seconds=1)), Kind("duration, `1s` or more")]
 Lease = Annotated[timedelta, _at_least(timedelta(seconds=5)), Kind("duration, `5s` or more")]
 
+Keeping = Annotated[timedelta, _at_least(timedelta(days=30)), Kind("duration, `30d` or more")]
+
 
 def _http_url(value: object) -> str:
     url = str(value).strip()

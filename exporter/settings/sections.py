@@ -13,7 +13,7 @@ from exporter.model.operation import Window
 from exporter.model.target import is_placeholder
 from exporter.notify import split_webhook
 from exporter.policy.fields import Period
-from exporter.settings.fields import Duration, Interval, Kind
+from exporter.settings.fields import Duration, Interval, Keeping, Kind
 from exporter.settings.secrets import SecretRef, Section
 
 DEFAULT_STORAGE = "sqlite:///data/medic.db"
@@ -76,6 +76,8 @@ class StorageSettings(Section):
     """With it, nobody who may write to the database alone can write the chain anew."""
     old_hmac_keys: tuple[SecretRef, ...] = ()
     """Those that entries were written with before, to check these."""
+    keep: Keeping | None = None
+    """For how long what nothing rests on is kept; without it, for ever. Taken over by a reload."""
 
     @field_validator("hmac_key")
     @classmethod
@@ -90,6 +92,11 @@ class StorageSettings(Section):
         for ref in refs:
             _long_enough(ref)
         return refs
+
+    @property
+    def place(self) -> StorageSettings:
+        """The same without what a reload takes over."""
+        return self.model_copy(update={"keep": None})
 
     @property
     def keys(self) -> ChainKeys:

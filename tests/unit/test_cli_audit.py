@@ -6,14 +6,18 @@ import asyncio
 import csv
 import json
 import sqlite3
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from exporter.app.open import utc_now
 from exporter.ledger.chain import Entry, Head, verify
 from exporter.ledger.gateway import Ledger
 from exporter.ledger.texts import canonical
+from exporter.model.identity import Identity
+from exporter.model.operation import Fence
+from exporter.policy.memory import Forever
 from tests.unit.fakes import by_person
 from tests.unit.policy_scenes import NOW
 from tests.unit.test_cli import Folder, no_variables
@@ -55,7 +59,7 @@ def test_a_whole_ledger_is_told_with_its_head(folder: Folder) -> None:
     head = second.removeprefix("head ")
     assert folder.run("audit", "verify", "--head", head).exit_code == 0
     told = json.loads(folder.run("audit", "verify", "--json").stdout)
-    assert told == {"head": head, "entries": 3, "key": None, "flaw": None}
+    assert told == {"head": head, "entries": 3, "begins": None, "key": None, "flaw": None}
     later = f"4:{'0' * 64}"
     cut = folder.run("audit", "verify", "--head", later)
     assert (cut.exit_code, cut.stdout) == (
@@ -190,3 +194,45 @@ def entry(row: dict[str, str], body: str) -> Entry:
         row["prevHash"],
         row["hash"],
     )
+
+
+@pytest.fixture
+def pruned(tmp_path: Path) -> Folder:
+    """A ledger whose oldest calls retention removed; one is left."""
+    made = Folder(tmp_path)
+    made.configure()
+
+    async def fill() -> None:
+        ledger = await Ledger.open(f"sqlite:///{tmp_path}/data/medic.db")
+        now = utc_now()
+        for at in (now - timedelta(days=100), now - timedelta(days=90), now):
+            await ledger.record_answered(by_person(), now=at)
+        await ledger.note_identity("prod", Identity("c1", frozenset()), now=now)
+        lease = await ledger.acquire("1/1", holder="one", length=timedelta(minutes=1))
+        fence = Fence("1/1", "one", lease.epoch)
+        plan = await ledger.plan_pruning(keep=timedelta(days=30), rests=Forever(), now=now)
+        (step,) = plan.steps
+        assert await ledger.prune(plan, step, after=0, fence=fence, now=now)
+        await ledger.close()
+
+    asyncio.run(fill())
+    return made
+
+
+def test_a_pruned_ledger_says_since_when_it_begins(pruned: Folder) -> None:
+    """Checking, listing, exporting and reporting go on with what is left."""
+    checked = pruned.run("audit", "verify")
+    assert checked.exit_code == 0, checked.output
+    first, begins, _, head = checked.stdout.splitlines()
+    assert first == "entries 3 to 6 and their rows are as they were written"
+    assert begins == f"entries before 3 were removed by retention on {utc_now():%Y-%m-%d}"
+    told = json.loads(pruned.run("audit", "verify", "--json").stdout)["begins"]
+    assert (told["entry"], told["kept"]) == (3, 0)
+    assert pruned.run("audit", "verify", "--head", head.removeprefix("head ")).exit_code == 0
+    old = pruned.run("audit", "verify", "--head", f"1:{'0' * 64}")
+    assert (old.exit_code, "it proves nothing any more" in old.stdout) == (1, True)
+    lines = pruned.run("audit", "export").stdout.splitlines()
+    assert [json.loads(line)["seq"] for line in lines] == [3, 4, 5, 6]
+    assert len(json.loads(pruned.run("audit", "list", "--json").stdout)) == 1
+    report = pruned.run("audit", "report", "--since", "95d").stdout
+    assert "The ledger knows nothing of the time before" in report

@@ -240,6 +240,7 @@ def test_choosing_a_target(write: Write) -> None:
         ("interval: 500ms\n", "5:11: interval: '500ms' is too short; write 1s or more"),
         ("timeout: 0s\n", "5:10: timeout: '0s' is zero; write a duration such as 15s"),
         ("lease: 1s\n", "5:8: lease: '1s' is too short; write 5s or more"),
+        ("storage: {keep: 29d}\n", "5:17: storage.keep: '29d' is too short; write 30d or more"),
         ("max_mode: act\n", "5:11: max_mode: 'act' is not possible; write 'off', 'observe'"),
         ("log_level: loud\n", "5:12: log_level: 'loud' is not possible; write 'debug'"),
         ("policies: a.yaml\n", "5:11: policies: is not a list; write [one, another]"),
