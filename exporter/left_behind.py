@@ -12,8 +12,7 @@ from exporter.app.engine import Engine
 from exporter.model.errors import LedgerUnavailableError
 from exporter.model.operation import Operation, Outcome
 from exporter.remediate.execution import OnClosed
-from exporter.remediate.verification import Verification
-from exporter.round import verification_of
+from exporter.remediate.verification import Verification, verification_of
 
 _log = structlog.get_logger(__name__)
 

@@ -5,7 +5,6 @@ The whole data flow of restate-medic in one place. A round never waits for a rem
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,35 +15,32 @@ import structlog
 
 from exporter.model.component import Component, Reason
 from exporter.model.decision import Decision, Mode, Result
-from exporter.model.errors import LedgerUnavailableError, StoppedError
+from exporter.model.errors import StoppedError
 from exporter.model.findings import Findings
 from exporter.model.hold import HoldReason
 from exporter.model.report import Report
 from exporter.model.target import Target
-from exporter.policy.actions import ACTIONS
-from exporter.policy.approval import Ruling, rulings
+from exporter.noting import Notes
+from exporter.policy.approval import rulings
 from exporter.policy.changes import Changes
 from exporter.policy.circumstances import breaker_is_open, forbidden
 from exporter.policy.decide import decide
 from exporter.policy.limits import remaining
 from exporter.policy.policy import Policy
-from exporter.policy.sight import still_wrong
 from exporter.policy.submit import first_acts, to_request, together
 from exporter.policy.waiting import ENOUGH_READINGS
 from exporter.policy.world import World
-from exporter.remediate.verification import Verification
+from exporter.remediate.verification import verification_of
 
 if TYPE_CHECKING:
     from exporter.backends.backend import Backend
     from exporter.fleet import Fleet
-    from exporter.history.frames import Noting
     from exporter.history.recorder import Recorder
     from exporter.ledger.gateway import Ledger
     from exporter.metrics.instruments import Instruments
     from exporter.remediate.remediator import Remediator
     from exporter.surroundings import Surroundings
 
-_LEDGER_PATIENCE_SECONDS = 0.5
 _log = structlog.get_logger(__name__)
 
 OnDecided = Callable[[str, tuple[Decision, ...], datetime], None]
@@ -89,9 +85,9 @@ class Rounds:
         self._on_decided = on_decided
         self._recorder = recorder
         self._changes = Changes()
-        self._refreshing: asyncio.Task[bool] | None = None
-        self._recording: dict[str, asyncio.Task[None]] = {}
-        self._unnoted: set[str] = set()
+        self._notes = Notes(
+            ledger=ledger, remediator=remediator, surroundings=surroundings, instruments=instruments
+        )
         self.accepting = True
         """False while the daemon stops: rounds go on, nothing new is started."""
 
@@ -103,7 +99,7 @@ class Rounds:
             return  # reloaded meanwhile: these readings are of another configuration
         if any(reading.reason is Reason.UNAUTHORIZED for reading in readings):
             backend.refresh_secrets()
-        ledger_ok = await self._ledger_ok()
+        ledger_ok = await self._notes.available()
         if not watched.in_force(None):
             return
         now = self._now()
@@ -131,7 +127,7 @@ class Rounds:
         gone = self._changes.gone(target.name, decisions)
         self._tell_changes(target.name, (*decisions, *gone))
         if ledger_ok and world.owned:
-            await self._record(target.name, (*decisions, *gone), ended, now)
+            await self._notes.write(target.name, (*decisions, *gone), ended, now=now)
         over = {ruling.operation_id for ruling in ended}
         self._submit(watched, findings, [d for d in decisions if d.proposal not in over])
         self._hasten(watched, decisions, now)
@@ -150,17 +146,10 @@ class Rounds:
                 targets=watched.targets,
                 boot_offset=self._surroundings.boot_offset(now),
                 seq=self._ledger.standing.seq,
-                noting=self._noting(report.target),
+                noting=self._notes.earlier(report.target),
                 memory=self._surroundings.memory,
                 now=now,
             )
-
-    def _noting(self, target: str) -> Noting:
-        if target in self._recording:
-            return "busy"
-        failed = target in self._unnoted
-        self._unnoted.discard(target)
-        return "failed" if failed else ""
 
     def forget(self, target: str) -> None:
         """Drop what is remembered of a target that is no longer configured, or was changed."""
@@ -168,28 +157,7 @@ class Rounds:
             self._recorder.forget(target)
         self._surroundings.forget(target)
         self._changes.forget(target)
-        self._unnoted.discard(target)
-
-    async def _ledger_ok(self) -> bool:
-        """Take in what other processes wrote. False: nothing may be done now.
-
-        A ledger that is slow to answer (locked, say) must not delay watching: the round goes on
-        without it, and the next one looks again.
-        """
-        task = self._refreshing
-        if task is None or task.done():
-            task = self._refreshing = asyncio.ensure_future(self._refresh())
-        await asyncio.wait({task}, timeout=_LEDGER_PATIENCE_SECONDS)
-        return task.done() and task.result()
-
-    async def _refresh(self) -> bool:
-        try:
-            await self._ledger.refresh()
-        except LedgerUnavailableError as error:
-            _log.warning("ledger.unavailable", error=str(error))
-            return False
-        self._instruments.ledger_head(self._ledger.standing.seq)
-        return True
+        self._notes.forget(target)
 
     def _show_limits(self, watched: Watched, world: World, now: datetime) -> None:
         """What is left of each limit, and breakers, for policies that ever acted on the target."""
@@ -238,48 +206,6 @@ class Rounds:
         if late:
             self._wake(watched.backend.target.name, late)
 
-    async def _record(
-        self,
-        target: str,
-        decisions: tuple[Decision, ...],
-        ended: tuple[Ruling, ...],
-        now: datetime,
-    ) -> None:
-        """Note what changed, with the same patience; what was not noted now is in the next round.
-
-        One at a time for a target: the ledger compares with what it noted last.
-        """
-        if target in self._recording:
-            return
-        task = asyncio.ensure_future(self._note(target, decisions, ended, now))
-        self._recording[target] = task
-        task.add_done_callback(lambda _done: self._recording.pop(target, None))
-        await asyncio.wait({task}, timeout=_LEDGER_PATIENCE_SECONDS)
-
-    async def _note(
-        self,
-        target: str,
-        decisions: tuple[Decision, ...],
-        ended: tuple[Ruling, ...],
-        now: datetime,
-    ) -> None:
-        self._unnoted.add(target)
-        try:
-            for ruling in ended:
-                await self._remediator.end_proposal(ruling.operation_id, ruling.outcome, ruling.why)
-            await self._ledger.note_changes(decisions, now=now, of=target)
-            self._unnoted.discard(target)
-            identity = self._surroundings.news(target)
-            if identity is not None:
-                await self._ledger.note_identity(target, identity, now=now)
-            for relapse in self._surroundings.relapses(target):
-                if await self._ledger.note_relapse(relapse, now=now):
-                    _log.warning(
-                        "operation.relapsed", operation=relapse.operation_id, items=relapse.items
-                    )
-        except LedgerUnavailableError as error:
-            _log.warning("ledger.unavailable", error=str(error))
-
     def _submit(self, watched: Watched, findings: Findings, decisions: Sequence[Decision]) -> None:
         if not self.accepting:
             return
@@ -310,23 +236,3 @@ class Rounds:
         verdict = forbidden(policy, target, world, now=now, approved=approved)
         if verdict is not None:
             raise StoppedError(str(verdict.gate), verdict.detail)
-
-
-def verification_of(policy: Policy, item: str | None) -> Verification:
-    """What must be seen before an operation of a policy counts as verified.
-
-    Of what stays as it was, only the remedy's own check can tell.
-    """
-    if not policy.mends:
-        return Verification()  # what it is about is as wrong as before
-    if ACTIONS[policy.action].item_stays:
-        return Verification(policy.verify.within, policy.verify.healthy_for)
-    return Verification(
-        within=policy.verify.within,
-        healthy_for=policy.verify.healthy_for,
-        components=policy.condition.components,
-        still_wrong=lambda findings: still_wrong(policy, findings, item),
-        item_wrong=(lambda findings, key: still_wrong(policy, findings, key))
-        if policy.together > 1
-        else None,
-    )

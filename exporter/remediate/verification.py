@@ -13,6 +13,9 @@ from exporter.model.derive import derive
 from exporter.model.findings import Findings
 from exporter.model.report import Report
 from exporter.model.target import Target
+from exporter.policy.actions import ACTIONS
+from exporter.policy.policy import Policy
+from exporter.policy.sight import still_wrong
 
 _BY_PERSON = timedelta(seconds=30)
 _FIRST_PAUSE = timedelta(seconds=1)
@@ -115,3 +118,23 @@ class Verifier:
         if verification.still_wrong(derive(report, target, now=now)):
             return "the condition that called for it still holds"
         return None
+
+
+def verification_of(policy: Policy, item: str | None) -> Verification:
+    """What must be seen before an operation of a policy counts as verified.
+
+    Of what stays as it was, only the remedy's own check can tell.
+    """
+    if not policy.mends:
+        return Verification()  # what it is about is as wrong as before
+    if ACTIONS[policy.action].item_stays:
+        return Verification(policy.verify.within, policy.verify.healthy_for)
+    return Verification(
+        within=policy.verify.within,
+        healthy_for=policy.verify.healthy_for,
+        components=policy.condition.components,
+        still_wrong=lambda findings: still_wrong(policy, findings, item),
+        item_wrong=(lambda findings, key: still_wrong(policy, findings, key))
+        if policy.together > 1
+        else None,
+    )

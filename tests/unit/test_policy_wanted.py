@@ -14,7 +14,7 @@ from exporter.model.views import InvocationsView
 from exporter.model.wanted import Wanted
 from exporter.policy.policy import Policy, Selector
 from exporter.policy.wanted import wanted_by
-from exporter.round import verification_of
+from exporter.remediate.verification import verification_of
 from tests.unit.policy_scenes import ONE, decision, policy, report, views
 
 
