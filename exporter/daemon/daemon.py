@@ -13,6 +13,7 @@ from exporter import __version__
 from exporter.app.build import Built
 from exporter.app.engine import Engine
 from exporter.daemon.bulletin import Bulletin
+from exporter.daemon.checking import CHECK_SECONDS, Checking
 from exporter.daemon.chores import Chores
 from exporter.daemon.reloads import Reloads
 from exporter.daemon.reporting import Reporting
@@ -21,8 +22,6 @@ from exporter.daemon.showing import Showing, plans_of
 from exporter.daemon.supervisor import Supervisor
 from exporter.explain import Explanation, explain
 from exporter.history.keeper import LOOK_SECONDS, PRUNE_SECONDS, Keeper
-from exporter.ledger.chain import Head
-from exporter.ledger.integrity import inspect
 from exporter.left_behind import look_after
 from exporter.metrics.exposition import Exposition, new_registry
 from exporter.metrics.instruments import Instruments
@@ -45,7 +44,6 @@ _SWEEP_SECONDS = 1.0
 _LOOK_FOR_CHANGES_SECONDS = 10.0
 _LEFT_BEHIND_SECONDS = 10.0
 """At most, between two looks for operations whose owner died; oftener where leases are short."""
-_VERIFY_SECONDS = 3600.0
 _REPORT_SECONDS = 10.0
 """Between two looks whether the day's report is due."""
 _KEEPINGS = 4
@@ -73,7 +71,6 @@ class Daemon:
         self._rounds: Rounds | None = None
         self._surroundings: Surroundings | None = None
         self._history: Keeper | None = None
-        self._verified: Head | None = None
         self._chores = Chores()
         self._supervisor = Supervisor()
         self._reloads = Reloads(
@@ -194,7 +191,8 @@ class Daemon:
         self._chores.every(REFRESH_SECONDS, self._refresh_keys)
         self._chores.every(_SWEEP_SECONDS, self.engine.alerts.look)
         self._chores.every(min(_LEFT_BEHIND_SECONDS, self._keeping_seconds), self._left_behind)
-        self._chores.every(_VERIFY_SECONDS, self._verify_ledger)
+        checking = Checking(lambda: self.engine, self.instruments)
+        self._chores.every(CHECK_SECONDS, checking.look)
         self._chores.every(_REPORT_SECONDS, Reporting(lambda: self.engine).look)
         retention = Retention(lambda: self.engine, self._clock_suspect)
         self._chores.every(RETENTION_SECONDS, retention.look)
@@ -297,14 +295,6 @@ class Daemon:
         if self._keyring is not None:
             with suppress(LedgerUnavailableError):  # rounds tell; what is known stays in force
                 await self._keyring.refresh()
-
-    async def _verify_ledger(self) -> None:
-        found = await inspect(self.engine.ledger, known=self._verified)
-        if found.flaw is not None:
-            _log.error("ledger.flawed", entry=found.flaw.seq, error=found.flaw.sentence)
-        else:
-            self._verified = found.head
-            self.instruments.ledger_verified(self.engine.now())
 
     def _clock_suspect(self) -> bool:
         return self._surroundings is not None and self._surroundings.suspicion is not None
